@@ -1,0 +1,78 @@
+/**
+ * What an app or a worker holds: one broker, one result store, one coordination, opened and closed together, and the
+ * one place that knows in which order a delivery is settled when the driver cannot do it in one step.
+ */
+import type { Broker, Publication, PublishOutcome, Settlement, SettleOutcome } from './broker.ts'
+import type { Coordination } from './coordination.ts'
+import type { ResultStore } from './result-store.ts'
+
+/** One technology's three halves over one set of connections. */
+export interface Connection {
+  readonly broker: Broker
+  readonly results: ResultStore
+  readonly coordination: Coordination
+  /** For people: password masked, path absolute. */
+  readonly description: string
+  close(): Promise<void>
+}
+
+/** What every driver may be told. */
+export interface DriverOptions {
+  /** How long a delivery belongs to a worker that shows no life. @default 30000 */
+  readonly leaseMs?: number | undefined
+  /** How long a final record is kept. @default 86400000 (a day, as Celery's result_expires) */
+  readonly resultExpiresMs?: number | undefined
+}
+
+export interface Backend {
+  readonly broker: Broker
+  readonly results: ResultStore
+  readonly coordination: Coordination
+  readonly description: { readonly transport: string; readonly results: string }
+  open(): Promise<void>
+  publish(batch: readonly Publication[]): Promise<readonly PublishOutcome[]>
+  settle(settlement: Settlement): Promise<SettleOutcome>
+  close(): Promise<void>
+}
+
+/** Joins a broker's connection and a result store's; both may be the same. */
+export function joinBackend(transport: Connection, storage: Connection): Backend {
+  const { broker, coordination } = transport
+  const { results } = storage
+  const atomic = transport === storage && broker.capabilities.atomicSettle
+  return {
+    broker,
+    results,
+    coordination,
+    description: { transport: transport.description, results: storage.description },
+    async open() {
+      await broker.open()
+      await results.open()
+      await coordination.open()
+    },
+    publish: atomic ? batch => broker.publish(batch) : batch => publishThenStore(broker, results, batch),
+    settle: atomic ? settlement => broker.settle(settlement) : settlement => storeThenSettle(broker, results, settlement),
+    async close() {
+      await transport.close()
+      if (storage !== transport) await storage.close()
+    },
+  }
+}
+
+/** The records follow what was accepted; a late one is harmless, because the worker's are newer. */
+async function publishThenStore(broker: Broker, results: ResultStore, batch: readonly Publication[]): Promise<readonly PublishOutcome[]> {
+  const outcomes = await broker.publish(batch)
+  await Promise.all(
+    batch.map(async ({ record }, index) => {
+      if (record !== undefined && outcomes[index]?.accepted === 'yes') await results.put(record)
+    }),
+  )
+  return outcomes
+}
+
+/** Store first, then successors and disposition: a crash in between runs the task again, it never loses its result. */
+async function storeThenSettle(broker: Broker, results: ResultStore, settlement: Settlement): Promise<SettleOutcome> {
+  const { record, ...rest } = settlement
+  if (record !== undefined) await results.put(record)
+  return broker.settle(rest)
+}
