@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config'
+
+const folders = ['unit', 'docs', 'simulation', 'conformance', 'interop', 'faults']
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test-support/counts-reporter.ts'],
+    projects: folders.map(name => ({
+      extends: true,
+      test: { name, include: [`packages/lovage/test/${name}/**/*.test.ts`], environment: 'node' },
+    })),
+  },
+})
