@@ -4,7 +4,7 @@ import * as errors from '../../src/core/errors.ts'
 
 const { errorRegistry } = errors
 const page = readFileSync(new URL('../../../../docs/errors.md', import.meta.url), 'utf8')
-const documented = page.matchAll(/^## (\S+)$/gm).map(([, code]) => code)
+const documented = Array.from(page.matchAll(/^## (\S+)$/gm), ([, code]) => code)
 
 describe('the error registry', () => {
   it('is what docs/errors.md documents, code by code', () => {
