@@ -60,8 +60,11 @@ export interface Delivery {
 /** How a delivery ends. */
 export type Disposition =
   | { readonly kind: 'ack' }
-  /** Back to its place in the queue; with a delay, not before that many milliseconds from now. */
-  | { readonly kind: 'requeue'; readonly delayMs?: number | undefined }
+  /**
+   * Back to its place in the queue; with a delay, not before that many milliseconds from now.
+   * `crashed`: the thread or process it ran in died, which counts as a crash.
+   */
+  | { readonly kind: 'requeue'; readonly delayMs?: number | undefined; readonly crashed?: boolean | undefined }
   /** Out of the queue into the dead letters, with the reason. */
   | { readonly kind: 'park'; readonly reason: string }
 

@@ -23,6 +23,8 @@ export interface StateRecord extends StateVersion {
   readonly id: string
   /** Epoch milliseconds of the change. */
   readonly at: number
+  /** Epoch milliseconds when this attempt began, with a record that is the first to tell. */
+  readonly startedAt?: number | undefined
   /**
    * JSON text (kombu's typed values) of what goes with the state: the return value (SUCCESS), an `ErrorDocument`
    * (FAILURE, RETRY, REVOKED), a `Progress` (PROGRESS), the meta (custom), `{pid, hostname}` (STARTED).
@@ -58,6 +60,8 @@ export interface ErrorDocument {
   readonly traceback?: string | undefined
   /** False when a retry with the same arguments cannot help. */
   readonly retryable: boolean
+  /** What the worker adds for people: `no retry policy`, `3 of 3 retries used`. */
+  readonly note?: string | undefined
   /** RETRY only: epoch milliseconds of the next attempt. */
   readonly retryAt?: number | undefined
   /** REVOKED only. */
