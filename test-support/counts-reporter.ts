@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs'
 import type { Reporter, TestModule } from 'vitest/node'
 
 interface Counts {
@@ -17,7 +16,7 @@ export default function countsReporter(): Reporter {
     onTestRunEnd(modules, unhandledErrors) {
       const counts = countTests(modules)
       counts.failed += unhandledErrors.length
-      process.once('exit', () => writeSync(1, `${describeCounts(counts)}\n`))
+      process.once('exit', () => process.stdout.write(`${describeCounts(counts)}\n`))
     },
   }
 }
