@@ -51,7 +51,9 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
       await coordination.open()
     },
     publish: atomic ? batch => broker.publish(batch) : batch => publishThenStore(broker, results, batch),
-    settle: atomic ? settlement => broker.settle(settlement) : settlement => storeThenSettle(broker, results, settlement),
+    settle: atomic
+      ? settlement => broker.settle(settlement)
+      : settlement => storeThenSettle(broker, results, settlement),
     async close() {
       await transport.close()
       if (storage !== transport) await storage.close()
@@ -60,7 +62,11 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
 }
 
 /** The records follow what was accepted; a late one is harmless, because the worker's are newer. */
-async function publishThenStore(broker: Broker, results: ResultStore, batch: readonly Publication[]): Promise<readonly PublishOutcome[]> {
+async function publishThenStore(
+  broker: Broker,
+  results: ResultStore,
+  batch: readonly Publication[],
+): Promise<readonly PublishOutcome[]> {
   const outcomes = await broker.publish(batch)
   await Promise.all(
     batch.map(async ({ record }, index) => {

@@ -162,7 +162,11 @@ export interface Broker {
   /** Puts a message that is in no queue among the dead letters. */
   park(publication: Publication, reason: string): Promise<void>
   /** The dead letters, newest first. */
-  parked(options?: { readonly queue?: string | undefined; readonly cursor?: string | undefined; readonly limit?: number | undefined }): Promise<Page<ParkedMessage>>
+  parked(options?: {
+    readonly queue?: string | undefined
+    readonly cursor?: string | undefined
+    readonly limit?: number | undefined
+  }): Promise<Page<ParkedMessage>>
   /** Removes one from the dead letters and gives it; undefined: there is none of that id. */
   takeParked(parkedId: string): Promise<ParkedMessage | undefined>
   /** Sends to all who listen now. Never an error that nobody does. */

@@ -25,7 +25,10 @@ export const systemClock: Clock = {
   after(ms, run, options) {
     let handle: NodeJS.Timeout
     const arm = (left: number): void => {
-      handle = setTimeout(() => (left > longestTimeoutMs ? arm(left - longestTimeoutMs) : run()), Math.min(left, longestTimeoutMs))
+      handle = setTimeout(
+        () => (left > longestTimeoutMs ? arm(left - longestTimeoutMs) : run()),
+        Math.min(left, longestTimeoutMs),
+      )
       if (options?.ref === false) handle.unref()
     }
     arm(Math.max(0, ms))

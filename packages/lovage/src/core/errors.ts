@@ -3,7 +3,7 @@
  * `instanceof` works across copies of this package and across threads: it asks for the brand, not the prototype.
  */
 
-const brand: unique symbol = Symbol.for('lovage.error') as never
+const brand = Symbol.for('lovage.error')
 
 export interface ErrorOptions {
   readonly cause?: unknown
@@ -23,17 +23,14 @@ export class LovageError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = new.target.name
     this.details = options.details ?? {}
+    Object.defineProperty(this, brand, { value: codeOf(new.target) ?? 'E_LOVAGE' })
   }
 
-  get [brand](): string {
-    return this.code
-  }
-
-  static [Symbol.hasInstance](value: unknown): boolean {
+  static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== 'object' || value === null) return false
-    const code: unknown = (value as { readonly [brand]?: unknown })[brand]
+    const code: unknown = Reflect.get(value, brand)
     if (typeof code !== 'string') return false
-    const own: unknown = codeOf(this)
+    const own = codeOf(this)
     return own === undefined || own === code
   }
 }
@@ -74,7 +71,10 @@ export class InvalidArgumentError extends LovageError {
   static readonly code: string = 'E_INVALID_ARGUMENT'
   override readonly code: string = 'E_INVALID_ARGUMENT'
   readonly issues: readonly InvalidArgumentIssue[]
-  constructor(message: string, options: ErrorOptions & { readonly issues?: readonly InvalidArgumentIssue[] | undefined } = {}) {
+  constructor(
+    message: string,
+    options: ErrorOptions & { readonly issues?: readonly InvalidArgumentIssue[] | undefined } = {},
+  ) {
     super(message, options)
     this.issues = options.issues ?? []
   }
@@ -124,7 +124,14 @@ export class PublishError extends LovageError {
   /** Of a batch: the ids that were taken, and those that were not. */
   readonly acceptedIds: readonly string[]
   readonly rejectedIds: readonly string[]
-  constructor(message: string, options: ErrorOptions & { readonly accepted: 'no' | 'unknown'; readonly acceptedIds?: readonly string[]; readonly rejectedIds?: readonly string[] }) {
+  constructor(
+    message: string,
+    options: ErrorOptions & {
+      readonly accepted: 'no' | 'unknown'
+      readonly acceptedIds?: readonly string[]
+      readonly rejectedIds?: readonly string[]
+    },
+  ) {
     super(message, options)
     this.accepted = options.accepted
     this.acceptedIds = options.acceptedIds ?? []
@@ -142,7 +149,17 @@ export class DeliveryLostError extends LovageError {
   override readonly code: string = 'E_DELIVERY_LOST'
 }
 /** Why a database file cannot be used. */
-export type StorageReason = 'missing' | 'read-only' | 'full' | 'network' | 'not-a-database' | 'corrupt' | 'newer-version' | 'unsound-library' | 'busy' | 'failed'
+export type StorageReason =
+  | 'missing'
+  | 'read-only'
+  | 'full'
+  | 'network'
+  | 'not-a-database'
+  | 'corrupt'
+  | 'newer-version'
+  | 'unsound-library'
+  | 'busy'
+  | 'failed'
 /** The embedded store's file cannot be opened, read or written. `reason` says why in one word. */
 export class StorageError extends LovageError {
   static readonly code: string = 'E_STORAGE'
@@ -185,7 +202,15 @@ export class TaskFailedError extends LovageError {
   readonly remoteType: string
   readonly remoteMessage: string
   readonly remoteTraceback: string | undefined
-  constructor(message: string, options: ErrorOptions & { readonly taskId: string; readonly remoteType: string; readonly remoteMessage: string; readonly remoteTraceback?: string | undefined }) {
+  constructor(
+    message: string,
+    options: ErrorOptions & {
+      readonly taskId: string
+      readonly remoteType: string
+      readonly remoteMessage: string
+      readonly remoteTraceback?: string | undefined
+    },
+  ) {
     super(message, options)
     this.taskId = options.taskId
     this.remoteType = options.remoteType
@@ -251,12 +276,30 @@ export class ResultTimeoutError extends LovageError {
 }
 
 /** One line per code, compared with docs/errors.md by a test. */
-export const errorRegistry: Readonly<Record<string, { readonly class: string; readonly retryable: boolean | 'depends'; readonly summary: string }>> = {
+export const errorRegistry: Readonly<
+  Record<string, { readonly class: string; readonly retryable: boolean | 'depends'; readonly summary: string }>
+> = {
   E_CONFIG: { class: 'ConfigurationError', retryable: false, summary: 'A setting cannot be used' },
-  E_TASK_ALREADY_REGISTERED: { class: 'TaskAlreadyRegisteredError', retryable: false, summary: 'Two definitions of one task name' },
-  E_TASK_NOT_REGISTERED: { class: 'TaskNotRegisteredError', retryable: false, summary: 'No task of that name is known here' },
-  E_TASK_NOT_IMPLEMENTED: { class: 'TaskNotImplementedError', retryable: false, summary: 'Declared, but implemented by no file loaded here' },
-  E_INVALID_ARGUMENT: { class: 'InvalidArgumentError', retryable: false, summary: 'An argument or option is not what is taken' },
+  E_TASK_ALREADY_REGISTERED: {
+    class: 'TaskAlreadyRegisteredError',
+    retryable: false,
+    summary: 'Two definitions of one task name',
+  },
+  E_TASK_NOT_REGISTERED: {
+    class: 'TaskNotRegisteredError',
+    retryable: false,
+    summary: 'No task of that name is known here',
+  },
+  E_TASK_NOT_IMPLEMENTED: {
+    class: 'TaskNotImplementedError',
+    retryable: false,
+    summary: 'Declared, but implemented by no file loaded here',
+  },
+  E_INVALID_ARGUMENT: {
+    class: 'InvalidArgumentError',
+    retryable: false,
+    summary: 'An argument or option is not what is taken',
+  },
   E_ILLEGAL_STATE: { class: 'IllegalStateError', retryable: false, summary: 'A call the present state does not allow' },
   E_UNSUPPORTED: { class: 'UnsupportedError', retryable: false, summary: 'The driver in use cannot do this' },
   E_APP_LOAD: { class: 'AppLoadError', retryable: false, summary: 'A task file cannot be loaded' },
@@ -264,8 +307,16 @@ export const errorRegistry: Readonly<Record<string, { readonly class: string; re
   E_BROKER_CONNECTION: { class: 'BrokerConnectionError', retryable: true, summary: 'The broker cannot be reached' },
   E_BROKER_TIMEOUT: { class: 'BrokerTimeoutError', retryable: true, summary: 'The broker did not answer in time' },
   E_PUBLISH: { class: 'PublishError', retryable: true, summary: 'A message was not accepted' },
-  E_MESSAGE_TOO_LARGE: { class: 'MessageTooLargeError', retryable: false, summary: 'Body or headers are over the limit' },
-  E_DELIVERY_LOST: { class: 'DeliveryLostError', retryable: false, summary: 'The delivery belongs to another worker now' },
+  E_MESSAGE_TOO_LARGE: {
+    class: 'MessageTooLargeError',
+    retryable: false,
+    summary: 'Body or headers are over the limit',
+  },
+  E_DELIVERY_LOST: {
+    class: 'DeliveryLostError',
+    retryable: false,
+    summary: 'The delivery belongs to another worker now',
+  },
   E_STORAGE: { class: 'StorageError', retryable: 'depends', summary: 'The embedded store cannot be used' },
   E_DECODE: { class: 'DecodeError', retryable: false, summary: 'A message or value cannot be read' },
   E_ENCODE: { class: 'EncodeError', retryable: false, summary: 'A value cannot travel' },
@@ -301,7 +352,12 @@ export function coerceError(thrown: unknown): Error {
 export function describe(value: unknown): string {
   let text: string
   try {
-    text = typeof value === 'bigint' ? `${value}n` : typeof value === 'function' ? `function ${value.name}` : (JSON.stringify(value) ?? String(value))
+    text =
+      typeof value === 'bigint'
+        ? `${value}n`
+        : typeof value === 'function'
+          ? `function ${value.name}`
+          : (JSON.stringify(value) ?? String(value))
   } catch {
     text = Object.prototype.toString.call(value)
   }

@@ -25,6 +25,11 @@ export function uuidv7(now: number): string {
   const variant = hex[0x80 | ((pool[offset + 2] ?? 0) & 0x3f)] ?? '80'
   return (
     `${time.slice(0, 8)}-${time.slice(8, 12)}-${version}${byte(1)}-${variant}${byte(3)}-` +
-    byte(4) + byte(5) + byte(6) + byte(7) + byte(8) + byte(9)
+    byte(4) +
+    byte(5) +
+    byte(6) +
+    byte(7) +
+    byte(8) +
+    byte(9)
   )
 }

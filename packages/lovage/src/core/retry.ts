@@ -25,7 +25,13 @@ export interface ResolvedRetryPolicy {
   readonly jitter: boolean
 }
 
-export const noRetry: ResolvedRetryPolicy = { max: 0, backoff: 'exponential', delayMs: 1000, maxDelayMs: 600_000, jitter: true }
+export const noRetry: ResolvedRetryPolicy = {
+  max: 0,
+  backoff: 'exponential',
+  delayMs: 1000,
+  maxDelayMs: 600_000,
+  jitter: true,
+}
 
 export function resolveRetryPolicy(policy: RetryPolicy | undefined): ResolvedRetryPolicy {
   return {

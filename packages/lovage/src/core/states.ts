@@ -66,7 +66,5 @@ export function isNewer(next: StateVersion, current: StateVersion | undefined): 
 
 /** Negative, 0 or positive, as `Array.sort` wants it. Finality is `isNewer`'s business. */
 export function compareVersions(a: StateVersion, b: StateVersion): number {
-  return (
-    a.retries - b.retries || a.delivery - b.delivery || stateRank(a.state) - stateRank(b.state) || a.seq - b.seq
-  )
+  return a.retries - b.retries || a.delivery - b.delivery || stateRank(a.state) - stateRank(b.state) || a.seq - b.seq
 }

@@ -27,7 +27,13 @@ export interface RunRequest {
 export type RunReport =
   | { readonly kind: 'progress'; readonly runId: number; readonly progress: ProgressDocument }
   | { readonly kind: 'state'; readonly runId: number; readonly state: string; readonly value: string }
-  | { readonly kind: 'log'; readonly runId: number; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly fields?: object | undefined }
+  | {
+      readonly kind: 'log'
+      readonly runId: number
+      readonly level: 'debug' | 'info' | 'warn' | 'error'
+      readonly message: string
+      readonly fields?: object | undefined
+    }
 
 /** Why a run was told to stop. */
 export type AbortReason = 'revoked' | 'terminated' | 'soft-time-limit' | 'shutdown'
@@ -39,15 +45,23 @@ export type RunResult =
   /** It threw. `wantsRetry`: the task's `retry.on` accepts this error. */
   | { readonly kind: 'threw'; readonly error: ErrorDocument; readonly wantsRetry: boolean }
   /** `task.retry()`. */
-  | { readonly kind: 'retry'; readonly error: ErrorDocument; readonly countdownMs?: number | undefined; readonly maxRetries?: number | undefined }
+  | {
+      readonly kind: 'retry'
+      readonly error: ErrorDocument
+      readonly countdownMs?: number | undefined
+      readonly maxRetries?: number | undefined
+    }
   | { readonly kind: 'ignored'; readonly reason?: string | undefined }
   | { readonly kind: 'rejected'; readonly requeue: boolean }
   /** It ended because it was told to stop. */
   | { readonly kind: 'aborted'; readonly reason: AbortReason; readonly error: ErrorDocument }
   /** The hard limit passed, or it did not heed a terminate: it was ended by force. */
   | { readonly kind: 'killed'; readonly reason: 'time-limit' | 'terminated'; readonly error: ErrorDocument }
-  /** The thread or process it ran in is gone. `alone`: nothing else ran in it. */
-  | { readonly kind: 'lost'; readonly error: ErrorDocument; readonly alone: boolean }
+  /**
+   * The thread or process it ran in is gone. `alone`: nothing else ran in it. `suspect`: it may have been the cause;
+   * false when a neighbour was ended by force, or the pool was stopped.
+   */
+  | { readonly kind: 'lost'; readonly error: ErrorDocument; readonly alone: boolean; readonly suspect: boolean }
 
 export interface PoolCapabilities {
   /** `abort` with force and hard limits end a run that does not heed its signal. */

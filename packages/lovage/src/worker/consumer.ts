@@ -1,0 +1,45 @@
+/** Fetches for the executor: one subscription over all queues, its prefetch, and the queues that are paused. */
+import type { Backend } from '../backend.ts'
+import type { Delivery, Subscription } from '../broker.ts'
+
+/** The prefix of the keys of paused queues; what follows is the queue's name. */
+export const pausePrefix = 'paused/'
+
+export interface ConsumerOptions {
+  readonly backend: Backend
+  readonly queues: readonly string[]
+  readonly node: string
+  readonly prefetch: number
+  readonly onDeliveries: (batch: readonly Delivery[]) => void
+  readonly onEnd: (error: Error) => void
+}
+
+export class Consumer {
+  readonly #options: ConsumerOptions
+  #subscription: Subscription | undefined
+  #endPauses: (() => void) | undefined
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<void> {
+    const { backend, queues, node, prefetch, onDeliveries, onEnd } = this.#options
+    const subscription = await backend.broker.consume(queues, { prefetch, consumer: node, onDeliveries, onEnd })
+    this.#subscription = subscription
+    this.#endPauses = await backend.coordination.watchKeys(pausePrefix, ({ key, value }) => {
+      const queue = key.slice(pausePrefix.length)
+      if (queues.includes(queue)) subscription.setPaused(queue, value !== undefined)
+    })
+  }
+
+  setPrefetch(prefetch: number): void {
+    this.#subscription?.setPrefetch(prefetch)
+  }
+
+  /** Fetches no more; what is held stays to be settled. */
+  async stop(): Promise<void> {
+    this.#endPauses?.()
+    await this.#subscription?.close()
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * What a worker decides about a delivery: whether to run it (`guard`), what a run's end means (`classify`), and what is
+ * written for it (`settlementFor`). Pure, so that the simulator runs the very code that ships.
+ */
+import type { Delivery, Disposition, Publication, Settlement } from '../broker.ts'
+import type { ErrorDocument, StateRecord, StoredState, TaskFacts } from '../core/record.ts'
+import type { RunResult } from '../pools/pool.ts'
+import { retryDelayMs, type ResolvedRetryPolicy } from '../core/retry.ts'
+import { isReadyState, stateRank } from '../core/states.ts'
+import { Outcome } from './outcome.ts'
+
+/** What the decisions need of a message's headers. `TaskMessage` has it all. */
+export interface Request {
+  readonly id: string
+  readonly task: string
+  readonly retries: number
+  readonly etaAt?: number | undefined
+  readonly expiresAt?: number | undefined
+  readonly priority?: number | undefined
+  /** The caller's own limit on retries, over the task's. */
+  readonly maxRetries?: number | undefined
+  /** The caller's wish, over the task's. */
+  readonly ignoreResult?: boolean | undefined
+}
+
+/** What the decisions need of a task's definition. */
+export interface TaskPolicy {
+  /** Absent: none was given. `task.retry()` then has Celery's three, an error none. */
+  readonly retry: ResolvedRetryPolicy | undefined
+  readonly acksLate: boolean
+  readonly ignoreResult: boolean
+  readonly resultExpiresMs: number | undefined
+}
+
+/** Celery's default for an explicit `retry()`. */
+const explicitRetries = 3
+/** Hand-overs of an unknown task name before it is parked: a rolling deploy has had about a minute by then. */
+const unknownNameDeliveries = 6
+/** Crashes from which on a task runs alone in a process of its own. */
+const isolateFromCrashes = 2
+/** Crashes from which on it runs no more: one of them was alone, or took its parent along. */
+const quarantineFromCrashes = 3
+
+/** What `guard` is told besides the message. */
+export interface GuardFacts {
+  readonly now: number
+  /** Undefined: no task of that name is registered here. */
+  readonly policy: TaskPolicy | undefined
+  readonly revoked: { readonly terminate: boolean } | undefined
+  /** What the store knows; looked up for redeliveries only. */
+  readonly stored: StoredState | undefined
+}
+
+export type Verdict =
+  | { readonly kind: 'run'; readonly isolated: boolean; readonly markStarted: boolean }
+  /** Not yet due: at `dueAt` (epoch ms). */
+  | { readonly kind: 'wait'; readonly dueAt: number }
+  | { readonly kind: 'settle'; readonly outcome: Outcome }
+
+/** Whether a delivery is run, waits, or ends here. */
+export function guard(delivery: Delivery, request: Request, facts: GuardFacts): Verdict {
+  const outcome = refusal(delivery, request, facts)
+  if (outcome !== undefined) return { kind: 'settle', outcome }
+  if (request.etaAt !== undefined && request.etaAt > facts.now) return { kind: 'wait', dueAt: request.etaAt }
+  const suspect = delivery.crashCount > 0
+  return {
+    kind: 'run',
+    isolated: delivery.crashCount >= isolateFromCrashes,
+    markStarted: suspect || facts.policy?.acksLate === false,
+  }
+}
+
+/** Why it is not run, if it is not. */
+function refusal(delivery: Delivery, request: Request, facts: GuardFacts): Outcome | undefined {
+  const { stored, now, policy } = facts
+  if (stored !== undefined && (isReadyState(stored.state) || stored.retries > request.retries))
+    return Outcome.superseded()
+  if (facts.revoked !== undefined) return Outcome.revoked('revoked')
+  if (request.expiresAt !== undefined && request.expiresAt <= now) return Outcome.revoked('expired')
+  if (policy === undefined) return unknownName(delivery, request)
+  if (delivery.crashCount >= quarantineFromCrashes) return quarantined(request, delivery.crashCount)
+  // early acknowledgement: whether it ran to its end is not known, and it may not run twice
+  if (!policy.acksLate && stored?.retries === request.retries && stateRank(stored.state) >= stateRank('STARTED'))
+    return Outcome.failed(
+      workerLost(`The worker that ran ${request.task} is gone; acksLate is false, so it is not run again`),
+    )
+  return undefined
+}
+
+function unknownName(delivery: Delivery, request: Request): Outcome {
+  if (delivery.deliveryCount < unknownNameDeliveries) return Outcome.returned(1000 * 2 ** (delivery.deliveryCount - 1))
+  return Outcome.parked(`no worker on this queue knows the task ${request.task}`, {
+    type: 'NotRegistered',
+    module: 'celery.exceptions',
+    message: request.task,
+    retryable: true,
+    note: `${delivery.deliveryCount} deliveries to workers that do not define it`,
+  })
+}
+
+function quarantined(request: Request, crashes: number): Outcome {
+  return Outcome.parked(
+    `quarantined: ${crashes} workers died while they ran it`,
+    workerLost(`${request.task} was running when ${crashes} workers died`),
+  )
+}
+
+function workerLost(message: string): ErrorDocument {
+  return { type: 'WorkerLostError', module: 'billiard.exceptions', message, retryable: false }
+}
+
+/** What `classify` is told besides the run's end. */
+export interface ClassifyFacts {
+  readonly now: number
+  /** 0 ≤ random < 1 */
+  readonly random: number
+  readonly policy: TaskPolicy
+}
+
+/** What a run's end means. */
+export function classify(result: RunResult, request: Request, facts: ClassifyFacts): Outcome {
+  switch (result.kind) {
+    case 'returned':
+      return Outcome.succeeded((request.ignoreResult ?? facts.policy.ignoreResult) ? undefined : result.value)
+    case 'threw':
+      return afterError(result, request, facts)
+    case 'retry':
+      return afterRetrySignal(result, request, facts)
+    case 'ignored':
+      // someone may be waiting: an ignored task has ended without an error, and without a value
+      return Outcome.succeeded(undefined)
+    case 'rejected':
+      if (result.requeue) return Outcome.returned(1000)
+      return Outcome.parked('rejected by the task', {
+        type: 'Reject',
+        module: 'celery.exceptions',
+        message: 'rejected by the task',
+        retryable: true,
+      })
+    case 'aborted':
+      if (result.reason === 'shutdown') return Outcome.returned()
+      return result.reason === 'soft-time-limit' ? Outcome.failed(result.error) : Outcome.revoked(result.reason)
+    case 'killed':
+      return result.reason === 'terminated' ? Outcome.revoked('terminated') : Outcome.failed(result.error)
+    case 'lost':
+      if (!result.alone) return Outcome.returned(0, result.suspect)
+      return Outcome.parked('quarantined: it killed the process it ran in alone', result.error)
+    default:
+      return result satisfies never
+  }
+}
+
+function afterError(result: Extract<RunResult, { kind: 'threw' }>, request: Request, facts: ClassifyFacts): Outcome {
+  const policy = facts.policy.retry
+  const max = request.maxRetries ?? policy?.max ?? 0
+  if (!result.wantsRetry || policy === undefined || request.retries >= max)
+    return Outcome.failed({ ...result.error, note: retryNote(result.wantsRetry, request.retries, max) })
+  return Outcome.retrying(result.error, facts.now + retryDelayMs(policy, request.retries, facts.random))
+}
+
+function retryNote(wanted: boolean, retries: number, max: number): string {
+  if (!wanted) return 'not retried: this error cannot be helped by another try'
+  return max === 0 ? 'no retry policy' : `${retries} of ${max} retries used`
+}
+
+function afterRetrySignal(
+  result: Extract<RunResult, { kind: 'retry' }>,
+  request: Request,
+  facts: ClassifyFacts,
+): Outcome {
+  const policy = facts.policy.retry
+  const max = result.maxRetries ?? request.maxRetries ?? policy?.max ?? explicitRetries
+  if (request.retries >= max) return Outcome.failed(retriesUsed(result.error, request, max))
+  const delayMs = result.countdownMs ?? retryDelayMs(policy ?? defaultRetry, request.retries, facts.random)
+  return Outcome.retrying(result.error, facts.now + delayMs)
+}
+
+const defaultRetry: ResolvedRetryPolicy = {
+  max: explicitRetries,
+  backoff: 'exponential',
+  delayMs: 1000,
+  maxDelayMs: 600_000,
+  jitter: false,
+}
+
+/** The cause when one was given, as Celery raises it; else MaxRetriesExceededError. */
+function retriesUsed(error: ErrorDocument, request: Request, max: number): ErrorDocument {
+  const note = `${request.retries} of ${max} retries used`
+  if (error.type !== 'Retry') return { ...error, note }
+  return {
+    type: 'MaxRetriesExceededError',
+    module: 'celery.exceptions',
+    message: `Can't retry ${request.task}[${request.id}]: ${note}`,
+    retryable: false,
+    note,
+  }
+}
+
+/** What is settled. */
+export interface Subject {
+  readonly delivery: Delivery
+  readonly request: Request
+}
+
+/** What `settlementFor` is told besides the outcome. */
+export interface SettleFacts {
+  readonly now: number
+  /** From the monotonic clock; above every seq this delivery used before. */
+  readonly seq: number
+  readonly startedAt: number | undefined
+  readonly policy: TaskPolicy | undefined
+  readonly facts: TaskFacts
+  /** The message of the next attempt. */
+  readonly retryMessage: (retries: number, etaAt: number) => Publication['message']
+}
+
+/** The one settlement an outcome leads to. */
+export function settlementFor(outcome: Outcome, { delivery, request }: Subject, facts: SettleFacts): Settlement {
+  const record = recordOf(outcome, { delivery, request }, facts)
+  const disposition = dispositionOf(outcome)
+  if (outcome.kind !== 'retrying') return { delivery, disposition, record }
+  const next: Publication = {
+    id: request.id,
+    queue: delivery.queue,
+    message: facts.retryMessage(request.retries + 1, outcome.dueAt),
+    priority: request.priority,
+    notBefore: outcome.dueAt,
+  }
+  return { delivery, disposition, record, successors: [next] }
+}
+
+function dispositionOf(outcome: Outcome): Disposition {
+  switch (outcome.kind) {
+    case 'returned':
+      return { kind: 'requeue', delayMs: outcome.delayMs, crashed: outcome.crashed }
+    case 'parked':
+      return { kind: 'park', reason: outcome.reason }
+    case 'succeeded':
+    case 'failed':
+    case 'retrying':
+    case 'revoked':
+    case 'superseded':
+      return { kind: 'ack' }
+    default:
+      return outcome satisfies never
+  }
+}
+
+function recordOf(outcome: Outcome, { delivery, request }: Subject, facts: SettleFacts): StateRecord | undefined {
+  const base = {
+    id: request.id,
+    retries: request.retries,
+    delivery: delivery.deliveryCount,
+    seq: facts.seq,
+    at: facts.now,
+    startedAt: facts.startedAt,
+    keepMs: facts.policy?.resultExpiresMs,
+    facts: facts.facts,
+  }
+  switch (outcome.kind) {
+    case 'succeeded':
+      return { ...base, state: 'SUCCESS', value: outcome.value }
+    case 'failed':
+    case 'parked':
+      return { ...base, state: 'FAILURE', value: JSON.stringify(outcome.error) }
+    case 'retrying':
+      return { ...base, state: 'RETRY', value: JSON.stringify(outcome.error) }
+    case 'revoked':
+      return { ...base, state: 'REVOKED', value: JSON.stringify(outcome.error) }
+    case 'returned':
+    case 'superseded':
+      return undefined
+    default:
+      return outcome satisfies never
+  }
+}

@@ -1,0 +1,456 @@
+/**
+ * The heart of the worker: takes deliveries, decides, runs, settles.
+ *
+ *   decode → guard → start → run → classify → settle → announce
+ *
+ * What decides is in decide.ts; this shell carries it out. A delivery is here from `accept` until its settlement
+ * has been answered. If the process dies anywhere in between, the broker delivers again.
+ *
+ * A delivery's `phase`: waiting (for a slot, in the backlog) → running (handed to the pool) → settling;
+ * or due (in the DueQueue) → waiting; or at once → settling.
+ */
+import type { Backend } from '../backend.ts'
+import type { Delivery } from '../broker.ts'
+import type { ProgressDocument, StateRecord, StoredState, TaskFacts } from '../core/record.ts'
+import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
+import { sleep, type Clock, type Timer } from '../core/clock.ts'
+import { crashPoint } from '../core/crash-point.ts'
+import { coerceError } from '../core/errors.ts'
+import { decodeTaskHeaders, retryMessage, type TaskMessage } from '../protocol/task-message.ts'
+import { classify, guard, settlementFor, type TaskPolicy } from './decide.ts'
+import { DueQueue } from './due-queue.ts'
+import { Outcome } from './outcome.ts'
+import { Throughput, tickMs } from './throughput.ts'
+
+/** What the executor must know of a task it can run. */
+export interface RunnableTask {
+  readonly policy: TaskPolicy
+  readonly softTimeLimitMs: number | undefined
+  readonly timeLimitMs: number | undefined
+}
+
+/** What happens, for logs, events and tests. */
+export interface ExecutorEvents {
+  received?(run: Run): void
+  started?(run: Run): void
+  report?(run: Run, report: RunReport): void
+  /** `lost`: another worker has the delivery by now; what this one made of it was dropped. */
+  settled?(run: Run, outcome: Outcome, lost: boolean): void
+  /** The store or broker refused a write that will be tried again. */
+  trouble?(error: Error, what: string): void
+}
+
+export interface ExecutorOptions {
+  readonly backend: Backend
+  readonly pool: Pool
+  readonly slots: number
+  readonly clock: Clock
+  readonly random: () => number
+  /** Undefined: no such task here. */
+  readonly findTask: (name: string) => RunnableTask | undefined
+  readonly isRevoked: (id: string) => { readonly terminate: boolean } | undefined
+  /** Told whenever the number of deliveries worth holding has changed. */
+  readonly onPrefetch: (prefetch: number) => void
+  readonly events: ExecutorEvents
+}
+
+/** One delivery on its way. */
+export interface Run {
+  readonly delivery: Delivery
+  readonly request: TaskMessage
+  readonly task: RunnableTask | undefined
+  readonly receivedAt: number
+  phase: 'due' | 'waiting' | 'running' | 'settling'
+  runId: number
+  /** Epoch ms; undefined before it was handed to the pool. */
+  startedAt: number | undefined
+  /** Its STARTED is written. */
+  announced: boolean
+  isolated: boolean
+  lastSeq: number
+}
+
+/** A task that ends sooner than this never shows STARTED: its end is written in the same breath. */
+const startedAfterMs = 10
+/** How long a delivery waits behind slow ones before another worker may have it. */
+const longestWaitMs = 250
+/** Deliveries waiting for their time in this process; beyond it they go back to the broker. */
+const dueLimit = 10_000
+/** An eta further away than this is the broker's to wait for, where it can. */
+const holdMs = 1000
+
+export class Executor {
+  readonly #options: ExecutorOptions
+  readonly #throughput: Throughput
+  readonly #due: DueQueue<Run>
+  /** Everything not yet settled, by task id; of two deliveries with one id, the latest. */
+  readonly #byId = new Map<string, Run>()
+  readonly #held = new Set<Run>()
+  readonly #backlog: Run[] = []
+  /** Handed to the pool, in that order: the first `slots` of them are the ones that run. */
+  readonly #running = new Map<number, Run>()
+  #nextRunId = 1
+  #ticker: Timer | undefined
+  /** What was last told to `onPrefetch`. */
+  #prefetch: number
+  #idle: (() => void)[] = []
+  /** Set by `returnUnstarted`: what arrives from now on goes back. */
+  #draining = false
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options
+    this.#throughput = new Throughput(options.slots)
+    this.#prefetch = this.#throughput.prefetch()
+    this.#due = new DueQueue({ clock: options.clock, limit: dueLimit, onDue: run => this.#admit(run) })
+  }
+
+  get prefetch(): number {
+    return this.#prefetch
+  }
+
+  /** Deliveries not yet settled. */
+  get heldCount(): number {
+    return this.#held.size
+  }
+
+  get runningCount(): number {
+    return Math.min(this.#running.size, this.#options.slots)
+  }
+
+  accept(batch: readonly Delivery[]): void {
+    crashPoint('W2')
+    for (const delivery of batch) this.#decode(delivery)
+    this.#pump()
+  }
+
+  /** Revokes a task that is here: waiting or due ends at once, running is told. */
+  revoke(id: string, terminate: boolean, graceMs: number): void {
+    const run = this.#byId.get(id)
+    if (run === undefined || run.phase === 'settling') return
+    if (run.phase === 'running')
+      return this.#abort(run, terminate ? 'terminated' : 'revoked', terminate ? graceMs : undefined)
+    this.#forgetWaiting(run)
+    void this.#settle(run, Outcome.revoked('revoked'))
+  }
+
+  /** Gives back all that does not run yet, and whatever arrives from now on. */
+  returnUnstarted(): void {
+    this.#draining = true
+    for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) void this.#settle(run, Outcome.returned())
+    const queuedInPool = [...this.#running.values()].slice(this.#options.slots)
+    for (const run of queuedInPool) this.#abort(run, 'shutdown')
+  }
+
+  /** Tells all that runs to stop; it is given back. After `forceAfterMs` it is ended by force. */
+  abortAll(forceAfterMs: number): void {
+    for (const run of this.#running.values()) this.#abort(run, 'shutdown', forceAfterMs)
+  }
+
+  /** Resolves when nothing is held. */
+  idle(): Promise<void> {
+    if (this.#held.size === 0) return Promise.resolve()
+    return new Promise(resolve => this.#idle.push(resolve))
+  }
+
+  // ── decode, guard ─────────────────────────────────────────────────────────────────────────────────
+
+  #decode(delivery: Delivery): void {
+    let request: TaskMessage
+    try {
+      request = decodeTaskHeaders(delivery.message)
+    } catch (error) {
+      const run = this.#hold(delivery, unreadable(delivery), undefined)
+      const { name: type, message } = coerceError(error)
+      void this.#settle(run, Outcome.parked(`it cannot be read: ${message}`, { type, message, retryable: false }))
+      return
+    }
+    const run = this.#hold(delivery, request, this.#options.findTask(request.task))
+    this.#options.events.received?.(run)
+    if (this.#draining) void this.#settle(run, Outcome.returned())
+    else if (delivery.redelivered) void this.#admitRedelivery(run)
+    else this.#admit(run)
+  }
+
+  #hold(delivery: Delivery, request: TaskMessage, task: RunnableTask | undefined): Run {
+    const run: Run = {
+      delivery,
+      request,
+      task,
+      receivedAt: this.#options.clock.now(),
+      phase: 'waiting',
+      runId: this.#nextRunId++,
+      startedAt: undefined,
+      announced: false,
+      isolated: false,
+      lastSeq: 0,
+    }
+    this.#held.add(run)
+    this.#byId.set(request.id, run)
+    this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())
+    return run
+  }
+
+  /** Somebody had it before: the store knows how far they came. */
+  async #admitRedelivery(run: Run): Promise<void> {
+    const lookup = await this.#insist('read the state of a redelivery', () =>
+      this.#options.backend.results.get(run.request.id),
+    )
+    this.#admit(run, lookup.kind === 'state' ? lookup.state : undefined)
+    this.#pump()
+  }
+
+  #admit(run: Run, stored?: StoredState): void {
+    const verdict = guard(run.delivery, run.request, {
+      now: this.#options.clock.now(),
+      policy: run.task?.policy,
+      revoked: this.#options.isRevoked(run.request.id),
+      stored,
+    })
+    switch (verdict.kind) {
+      case 'settle':
+        return void this.#settle(run, verdict.outcome)
+      case 'wait':
+        return this.#wait(run, verdict.dueAt)
+      case 'run':
+        run.isolated = verdict.isolated
+        if (verdict.markStarted) return void this.#markThenQueue(run)
+        return this.#enqueue(run)
+      default:
+        return verdict satisfies never
+    }
+  }
+
+  #wait(run: Run, dueAt: number): void {
+    const delayMs = dueAt - this.#options.clock.now()
+    const brokerWaits = this.#options.backend.broker.capabilities.delay && delayMs > holdMs
+    run.phase = 'due'
+    if (brokerWaits || !this.#due.add(run, dueAt)) void this.#settle(run, Outcome.returned(delayMs))
+    else this.#tellPrefetch()
+  }
+
+  // ── start, run ────────────────────────────────────────────────────────────────────────────────────
+
+  #enqueue(run: Run): void {
+    run.phase = 'waiting'
+    this.#backlog.push(run)
+    if (run.delivery.redelivered || run.request.etaAt !== undefined) this.#pump()
+  }
+
+  /** A suspect, or a task that may not run twice: that it begins is written before it does. */
+  async #markThenQueue(run: Run): Promise<void> {
+    await this.#insist('mark a start', async () => {
+      await this.#options.backend.broker.markStarted([run.delivery])
+      if (run.task?.policy.acksLate === false) await this.#announceStart(run)
+    })
+    if (run.phase === 'settling') return
+    this.#enqueue(run)
+    this.#pump()
+  }
+
+  #pump(): void {
+    const window = this.#throughput.window()
+    while (this.#running.size < window) {
+      const run = this.#backlog.shift()
+      if (run === undefined) return
+      this.#run(run)
+    }
+  }
+
+  #run(run: Run): void {
+    crashPoint('W3')
+    const { request, delivery, task } = run
+    run.phase = 'running'
+    run.startedAt = this.#options.clock.now()
+    this.#running.set(run.runId, run)
+    const result = this.#options.pool.run(
+      {
+        runId: run.runId,
+        id: request.id,
+        name: request.task,
+        queue: delivery.queue,
+        redelivered: delivery.redelivered,
+        message: delivery.message,
+        softLimitMs: request.softTimeLimitMs ?? task?.softTimeLimitMs,
+        hardLimitMs: request.timeLimitMs ?? task?.timeLimitMs,
+        isolated: run.isolated,
+      },
+      report => this.#report(run, report),
+    )
+    result.then(
+      ended => this.#ended(run, ended),
+      error => this.#options.events.trouble?.(coerceError(error), 'run a task'),
+    )
+  }
+
+  #report(run: Run, report: RunReport): void {
+    this.#options.events.report?.(run, report)
+    if (report.kind === 'log' || run.phase !== 'running') return
+    crashPoint('W5')
+    const [state, value] =
+      report.kind === 'progress' ? ['PROGRESS', progressText(report.progress)] : [report.state, report.value]
+    void this.#put({ ...this.#stateOf(run), state, value }, 'write progress')
+  }
+
+  #abort(run: Run, reason: AbortReason, forceAfterMs?: number): void {
+    this.#options.pool.abort(run.runId, reason, forceAfterMs)
+  }
+
+  // ── classify, settle, announce ────────────────────────────────────────────────────────────────────
+
+  #ended(run: Run, result: RunResult): void {
+    this.#running.delete(run.runId)
+    this.#throughput.finished()
+    crashPoint('W6')
+    const policy = run.task?.policy ?? fallbackPolicy
+    const { clock, random } = this.#options
+    void this.#settle(run, classify(result, run.request, { now: clock.now(), random: random(), policy }))
+    this.#pump()
+  }
+
+  async #settle(run: Run, outcome: Outcome): Promise<void> {
+    run.phase = 'settling'
+    const settlement = settlementFor(outcome, run, {
+      now: this.#options.clock.now(),
+      seq: this.#seq(run),
+      startedAt: run.startedAt,
+      policy: run.task?.policy,
+      facts: factsOf(run),
+      retryMessage: (retries, etaAt) => retryMessage(run.delivery.message, { retries, etaAt }),
+    })
+    const answer = await this.#insist('settle a delivery', () => {
+      const answered = this.#options.backend.settle(settlement)
+      crashPoint('W8')
+      return answered
+    })
+    this.#held.delete(run)
+    if (this.#byId.get(run.request.id) === run) this.#byId.delete(run.request.id)
+    this.#options.events.settled?.(run, outcome, answer === 'lost')
+    if (this.#held.size === 0) this.#becomeIdle()
+  }
+
+  /** Does it until it is done: a store that is gone for a while costs time, never a result. */
+  async #insist<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await attempt()
+      } catch (error) {
+        this.#options.events.trouble?.(coerceError(error), what)
+        await sleep(this.#options.clock, Math.min(50 * 2 ** tries, 5000) * (0.5 + this.#options.random() / 2))
+      }
+    }
+  }
+
+  /** Writes what may be lost: the next one, or the end, will say it again. */
+  async #put(record: StateRecord, what: string): Promise<void> {
+    try {
+      await this.#options.backend.results.put(record)
+    } catch (error) {
+      this.#options.events.trouble?.(coerceError(error), what)
+    }
+  }
+
+  #announceStart(run: Run): Promise<void> {
+    run.announced = true
+    run.startedAt ??= this.#options.clock.now()
+    this.#options.events.started?.(run)
+    return this.#put({ ...this.#stateOf(run), state: 'STARTED' }, 'write STARTED').then(() => crashPoint('W4'))
+  }
+
+  #stateOf(run: Run): Omit<StateRecord, 'state'> {
+    const { request, delivery, startedAt } = run
+    return {
+      id: request.id,
+      retries: request.retries,
+      delivery: delivery.deliveryCount,
+      seq: this.#seq(run),
+      at: this.#options.clock.now(),
+      startedAt,
+      facts: factsOf(run),
+    }
+  }
+
+  /** Microseconds of the monotonic clock, always above the run's last. */
+  #seq(run: Run): number {
+    run.lastSeq = Math.max(Math.floor(this.#options.clock.monotonic() * 1000), run.lastSeq + 1)
+    return run.lastSeq
+  }
+
+  // ── the pace ──────────────────────────────────────────────────────────────────────────────────────
+
+  #tick(): void {
+    this.#throughput.tick()
+    this.#announceStarts()
+    this.#returnStuck()
+    this.#tellPrefetch()
+    this.#pump()
+  }
+
+  /** Of what the pool has, the first `slots` run: those that have for a while show STARTED. */
+  #announceStarts(): void {
+    const before = this.#options.clock.now() - startedAfterMs
+    let rank = 0
+    for (const run of this.#running.values()) {
+      if (rank++ === this.#options.slots) return
+      if (!run.announced && (run.startedAt ?? Infinity) <= before) void this.#announceStart(run)
+    }
+  }
+
+  /** Deliveries that wait behind slow tasks go back, for workers that are free. */
+  #returnStuck(): void {
+    const first = this.#backlog[0]
+    if (first === undefined || this.#options.clock.now() - first.receivedAt < longestWaitMs) return
+    const keep = this.#options.slots
+    for (const run of this.#backlog.splice(keep)) void this.#settle(run, Outcome.returned())
+  }
+
+  #tellPrefetch(): void {
+    const prefetch = this.#throughput.prefetch() + this.#due.size
+    if (prefetch === this.#prefetch) return
+    this.#prefetch = prefetch
+    this.#options.onPrefetch(prefetch)
+  }
+
+  #becomeIdle(): void {
+    this.#ticker?.cancel()
+    this.#ticker = undefined
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #forgetWaiting(run: Run): void {
+    if (run.phase === 'due') this.#due.remove(run)
+    const index = this.#backlog.indexOf(run)
+    if (index >= 0) this.#backlog.splice(index, 1)
+  }
+}
+
+/** For a run whose task is gone from the registry: cannot be, since only known tasks are run. */
+const fallbackPolicy: TaskPolicy = { retry: undefined, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
+
+function factsOf(run: Run): TaskFacts {
+  const { request, delivery } = run
+  return {
+    name: request.task,
+    queue: delivery.queue,
+    queuedAt: request.queuedAt,
+    owner: request.owner,
+    tags: request.tags,
+    rootId: request.rootId,
+    parentId: request.parentId,
+    replayOf: request.replayOf,
+    replyTo: request.replyTo,
+    correlationId: request.correlationId,
+  }
+}
+
+/** Enough of a message that cannot be read to record its end: its id, if it has one. */
+function unreadable(delivery: Delivery): TaskMessage {
+  const { headers, properties } = delivery.message
+  const id = headers['id'] ?? properties.correlationId
+  const name = headers['task']
+  const text = typeof id === 'string' ? id : `unreadable-${delivery.token}`
+  return { id: text, task: typeof name === 'string' ? name : '(unreadable)', retries: 0, rootId: text, headers: {} }
+}
+
+function progressText(progress: ProgressDocument): string {
+  return JSON.stringify(progress)
+}

@@ -1,0 +1,41 @@
+/**
+ * How much work to hold: enough that no slot waits for the broker, little enough that a slow task does not sit on
+ * others' work. About 20 ms of work is held, measured by what was finished lately; a long task holds only its slot.
+ * Pure: the executor feeds it.
+ */
+
+/** Length of one measurement. */
+export const tickMs = 20
+/** No more than this many deliveries are held, however quick the tasks are. */
+const mostHeld = 1000
+
+export class Throughput {
+  readonly #slots: number
+  /** Tasks finished per tick: up at once, down by a quarter. */
+  #perTick = 0
+  #finished = 0
+
+  constructor(slots: number) {
+    this.#slots = slots
+  }
+
+  finished(): void {
+    this.#finished++
+  }
+
+  /** Ends a measurement. */
+  tick(): void {
+    this.#perTick = Math.max(this.#finished, Math.floor(this.#perTick * 0.75))
+    this.#finished = 0
+  }
+
+  /** Deliveries to hold unsettled: twice what a tick finishes, so that it can grow. */
+  prefetch(): number {
+    return Math.max(this.#slots, Math.min(2 * this.#perTick, mostHeld))
+  }
+
+  /** Deliveries to hand to the pool: the slots, and about 5 ms of work behind them. */
+  window(): number {
+    return this.#slots + Math.min(Math.ceil(this.#perTick / 4), mostHeld)
+  }
+}
