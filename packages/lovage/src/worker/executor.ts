@@ -11,7 +11,7 @@
  */
 import type { Backend } from '../backend.ts'
 import type { Delivery } from '../broker.ts'
-import type { ProgressDocument, StateRecord, StoredState, TaskFacts } from '../core/record.ts'
+import type { ProgressDocument, StateRecord, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
@@ -20,14 +20,8 @@ import { decodeTaskHeaders, retryMessage, type TaskMessage } from '../protocol/t
 import { classify, guard, settlementFor, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
+import { createRun, factsOf, nextSeq, recordBase, unreadable, type Run, type RunnableTask } from './run.ts'
 import { Throughput, tickMs } from './throughput.ts'
-
-/** What the executor must know of a task it can run. */
-export interface RunnableTask {
-  readonly policy: TaskPolicy
-  readonly softTimeLimitMs: number | undefined
-  readonly timeLimitMs: number | undefined
-}
 
 /** What happens, for logs, events and tests. */
 export interface ExecutorEvents {
@@ -46,28 +40,14 @@ export interface ExecutorOptions {
   readonly slots: number
   readonly clock: Clock
   readonly random: () => number
+  /** What goes with STARTED: `{pid, hostname}`, as Celery's. */
+  readonly startedValue: string
   /** Undefined: no such task here. */
   readonly findTask: (name: string) => RunnableTask | undefined
   readonly isRevoked: (id: string) => { readonly terminate: boolean } | undefined
   /** Told whenever the number of deliveries worth holding has changed. */
   readonly onPrefetch: (prefetch: number) => void
   readonly events: ExecutorEvents
-}
-
-/** One delivery on its way. */
-export interface Run {
-  readonly delivery: Delivery
-  readonly request: TaskMessage
-  readonly task: RunnableTask | undefined
-  readonly receivedAt: number
-  phase: 'due' | 'waiting' | 'running' | 'settling'
-  runId: number
-  /** Epoch ms; undefined before it was handed to the pool. */
-  startedAt: number | undefined
-  /** Its STARTED is written. */
-  announced: boolean
-  isolated: boolean
-  lastSeq: number
 }
 
 /** A task that ends sooner than this never shows STARTED: its end is written in the same breath. */
@@ -172,18 +152,7 @@ export class Executor {
   }
 
   #hold(delivery: Delivery, request: TaskMessage, task: RunnableTask | undefined): Run {
-    const run: Run = {
-      delivery,
-      request,
-      task,
-      receivedAt: this.#options.clock.now(),
-      phase: 'waiting',
-      runId: this.#nextRunId++,
-      startedAt: undefined,
-      announced: false,
-      isolated: false,
-      lastSeq: 0,
-    }
+    const run = createRun({ delivery, request, task, receivedAt: this.#options.clock.now(), runId: this.#nextRunId++ })
     this.#held.add(run)
     this.#byId.set(request.id, run)
     this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())
@@ -288,10 +257,11 @@ export class Executor {
     crashPoint('W5')
     const [state, value] =
       report.kind === 'progress' ? ['PROGRESS', progressText(report.progress)] : [report.state, report.value]
-    void this.#put({ ...this.#stateOf(run), state, value }, 'write progress')
+    void this.#put({ ...recordBase(run, this.#options.clock), state, value }, 'write progress')
   }
 
   #abort(run: Run, reason: AbortReason, forceAfterMs?: number): void {
+    run.stopping ||= reason === 'shutdown'
     this.#options.pool.abort(run.runId, reason, forceAfterMs)
   }
 
@@ -303,7 +273,9 @@ export class Executor {
     crashPoint('W6')
     const policy = run.task?.policy ?? fallbackPolicy
     const { clock, random } = this.#options
-    void this.#settle(run, classify(result, run.request, { now: clock.now(), random: random(), policy }))
+    const cutShort = run.stopping && (result.kind === 'killed' || result.kind === 'lost')
+    const facts = { now: clock.now(), random: random(), policy }
+    void this.#settle(run, cutShort ? Outcome.returned() : classify(result, run.request, facts))
     this.#pump()
   }
 
@@ -311,7 +283,7 @@ export class Executor {
     run.phase = 'settling'
     const settlement = settlementFor(outcome, run, {
       now: this.#options.clock.now(),
-      seq: this.#seq(run),
+      seq: nextSeq(run, this.#options.clock),
       startedAt: run.startedAt,
       policy: run.task?.policy,
       facts: factsOf(run),
@@ -353,26 +325,10 @@ export class Executor {
     run.announced = true
     run.startedAt ??= this.#options.clock.now()
     this.#options.events.started?.(run)
-    return this.#put({ ...this.#stateOf(run), state: 'STARTED' }, 'write STARTED').then(() => crashPoint('W4'))
-  }
-
-  #stateOf(run: Run): Omit<StateRecord, 'state'> {
-    const { request, delivery, startedAt } = run
-    return {
-      id: request.id,
-      retries: request.retries,
-      delivery: delivery.deliveryCount,
-      seq: this.#seq(run),
-      at: this.#options.clock.now(),
-      startedAt,
-      facts: factsOf(run),
-    }
-  }
-
-  /** Microseconds of the monotonic clock, always above the run's last. */
-  #seq(run: Run): number {
-    run.lastSeq = Math.max(Math.floor(this.#options.clock.monotonic() * 1000), run.lastSeq + 1)
-    return run.lastSeq
+    return this.#put(
+      { ...recordBase(run, this.#options.clock), state: 'STARTED', value: this.#options.startedValue },
+      'write STARTED',
+    ).then(() => crashPoint('W4'))
   }
 
   // ── the pace ──────────────────────────────────────────────────────────────────────────────────────
@@ -425,31 +381,6 @@ export class Executor {
 
 /** For a run whose task is gone from the registry: cannot be, since only known tasks are run. */
 const fallbackPolicy: TaskPolicy = { retry: undefined, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
-
-function factsOf(run: Run): TaskFacts {
-  const { request, delivery } = run
-  return {
-    name: request.task,
-    queue: delivery.queue,
-    queuedAt: request.queuedAt,
-    owner: request.owner,
-    tags: request.tags,
-    rootId: request.rootId,
-    parentId: request.parentId,
-    replayOf: request.replayOf,
-    replyTo: request.replyTo,
-    correlationId: request.correlationId,
-  }
-}
-
-/** Enough of a message that cannot be read to record its end: its id, if it has one. */
-function unreadable(delivery: Delivery): TaskMessage {
-  const { headers, properties } = delivery.message
-  const id = headers['id'] ?? properties.correlationId
-  const name = headers['task']
-  const text = typeof id === 'string' ? id : `unreadable-${delivery.token}`
-  return { id: text, task: typeof name === 'string' ? name : '(unreadable)', retries: 0, rootId: text, headers: {} }
-}
 
 function progressText(progress: ProgressDocument): string {
   return JSON.stringify(progress)

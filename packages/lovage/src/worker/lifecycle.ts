@@ -1,0 +1,65 @@
+/** The life of a thing that starts and stops, written once: races between `start` and `stop` end well. */
+
+export type LifeState = 'idle' | 'starting' | 'running' | 'draining' | 'stopped'
+
+/**
+ * States: idle → starting → running → draining → stopped; a failed start is idle again; stopped may start anew.
+ * `stop` before `start` is allowed, `stop` twice is one stop, `start` during a stop waits for it, `stop` during a start
+ * lets it end first.
+ */
+export class Lifecycle {
+  readonly #open: () => Promise<void>
+  readonly #close: () => Promise<void>
+  #state: LifeState = 'idle'
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+
+  constructor(steps: { readonly open: () => Promise<void>; readonly close: () => Promise<void> }) {
+    this.#open = steps.open
+    this.#close = steps.close
+  }
+
+  get state(): LifeState {
+    return this.#state
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#start()
+    return this.#starting
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #start(): Promise<void> {
+    await this.#stopping
+    this.#stopping = undefined
+    this.#state = 'starting'
+    try {
+      await this.#open()
+      this.#state = 'running'
+    } catch (error) {
+      this.#state = 'idle'
+      this.#starting = undefined
+      throw error
+    }
+  }
+
+  async #stop(): Promise<void> {
+    // a failed start has nothing to stop, and its caller has the error
+    await this.#starting?.catch(() => undefined)
+    if (this.#state !== 'running') {
+      this.#state = 'stopped'
+      return
+    }
+    this.#state = 'draining'
+    try {
+      await this.#close()
+    } finally {
+      this.#state = 'stopped'
+      this.#starting = undefined
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/** One delivery on its way through the executor: what is known of it, and the records it leaves behind. */
+import type { Delivery } from '../broker.ts'
+import type { StateRecord, TaskFacts } from '../core/record.ts'
+import type { Clock } from '../core/clock.ts'
+import type { TaskMessage } from '../protocol/task-message.ts'
+import type { TaskPolicy } from './decide.ts'
+
+/** What the executor must know of a task it can run. */
+export interface RunnableTask {
+  readonly policy: TaskPolicy
+  readonly softTimeLimitMs: number | undefined
+  readonly timeLimitMs: number | undefined
+}
+
+/** One delivery on its way. */
+export interface Run {
+  readonly delivery: Delivery
+  readonly request: TaskMessage
+  readonly task: RunnableTask | undefined
+  readonly receivedAt: number
+  phase: 'due' | 'waiting' | 'running' | 'settling'
+  runId: number
+  /** Epoch ms; undefined before it was handed to the pool. */
+  startedAt: number | undefined
+  /** Its STARTED is written. */
+  announced: boolean
+  isolated: boolean
+  /** It was told to stop because the worker does: whatever its end, it is given back. */
+  stopping: boolean
+  lastSeq: number
+}
+
+export function createRun(made: Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'runId'>): Run {
+  return {
+    ...made,
+    phase: 'waiting',
+    startedAt: undefined,
+    announced: false,
+    isolated: false,
+    stopping: false,
+    lastSeq: 0,
+  }
+}
+
+/** Microseconds of the monotonic clock, always above the run's last. */
+export function nextSeq(run: Run, clock: Clock): number {
+  run.lastSeq = Math.max(Math.floor(clock.monotonic() * 1000), run.lastSeq + 1)
+  return run.lastSeq
+}
+
+/** A record of this run without its state. */
+export function recordBase(run: Run, clock: Clock): Omit<StateRecord, 'state'> {
+  const { request, delivery, startedAt } = run
+  return {
+    id: request.id,
+    retries: request.retries,
+    delivery: delivery.deliveryCount,
+    seq: nextSeq(run, clock),
+    at: clock.now(),
+    startedAt,
+    facts: factsOf(run),
+  }
+}
+
+export function factsOf(run: Run): TaskFacts {
+  const { request, delivery } = run
+  return {
+    name: request.task,
+    queue: delivery.queue,
+    queuedAt: request.queuedAt,
+    owner: request.owner,
+    tags: request.tags,
+    rootId: request.rootId,
+    parentId: request.parentId,
+    replayOf: request.replayOf,
+    replyTo: request.replyTo,
+    correlationId: request.correlationId,
+  }
+}
+
+/** Enough of a message that cannot be read to record its end: its id, if it has one. */
+export function unreadable(delivery: Delivery): TaskMessage {
+  const { headers, properties } = delivery.message
+  const id = headers['id'] ?? properties.correlationId
+  const name = headers['task']
+  const text = typeof id === 'string' ? id : `unreadable-${delivery.token}`
+  return { id: text, task: typeof name === 'string' ? name : '(unreadable)', retries: 0, rootId: text, headers: {} }
+}

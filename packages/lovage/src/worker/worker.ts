@@ -1,0 +1,273 @@
+/**
+ * A worker: takes tasks from queues and runs them. `Worker` (this life) → `Consumer` (fetches) → `Executor` (one
+ * delivery after another) → `Pool` (where the function runs) → settle.
+ */
+import { hostname } from 'node:os'
+import { extname } from 'node:path'
+import type { AppInternals } from '../app/internals.ts'
+import { internals } from '../app/internals.ts'
+import { createRunTask } from '../app/run-task.ts'
+import type { AnyLovage } from '../app/lovage.ts'
+import type { Logger } from '../app/types.ts'
+import type { Backend } from '../backend.ts'
+import { systemClock, sleep, type Clock } from '../core/clock.ts'
+import { ConfigurationError, TaskAlreadyRegisteredError, coerceError } from '../core/errors.ts'
+import { createInlinePool } from '../pools/inline.ts'
+import type { Pool } from '../pools/pool.ts'
+import { createThreadsPool } from '../pools/threads.ts'
+import { Consumer } from './consumer.ts'
+import { Executor, type ExecutorEvents } from './executor.ts'
+import { Lifecycle, type LifeState } from './lifecycle.ts'
+import { logEvents } from './log-events.ts'
+import { resolveWorkerOptions, type ResolvedWorkerOptions, type WorkerOptions } from './options.ts'
+import { Presence, type WorkerCard } from './presence.ts'
+import { Revokes } from './revokes.ts'
+import { findRunnable } from './runnable.ts'
+import { onStopSignals } from './stop-signals.ts'
+
+/** How long a terminated task may take to heed its signal before it is ended by force. */
+const terminateGraceMs = 2000
+/** On a cold stop, how long tasks may take to heed theirs. */
+const coldGraceMs = 500
+
+/** What a running worker is made of. */
+interface Parts {
+  readonly backend: Backend
+  readonly pool: Pool
+  readonly executor: Executor
+  readonly consumer: Consumer
+  readonly presence: Presence
+  readonly revokes: Revokes
+  readonly endSignals: () => void
+}
+
+export class Worker {
+  readonly #internals: AppInternals
+  readonly #options: ResolvedWorkerOptions
+  readonly #clock: Clock = systemClock
+  readonly #life: Lifecycle
+  #parts: Parts | undefined
+  /** The node name it has taken; the one it would take, before it started. */
+  #node: string
+  /** Ends the drain early: set while it drains. */
+  #cold: AbortController = new AbortController()
+  #graceMs: number
+
+  /** @throws {ConfigurationError} an option cannot be used. */
+  constructor(app: AnyLovage, options: WorkerOptions = {}) {
+    this.#internals = internals(app)
+    this.#options = resolveWorkerOptions(options, this.#internals.config)
+    this.#node = `${this.#options.name}@${hostname()}`
+    this.#graceMs = this.#options.shutdownTimeoutMs
+    this.#life = new Lifecycle({ open: () => this.#open(), close: () => this.#close() })
+  }
+
+  get state(): LifeState {
+    return this.#life.state
+  }
+
+  /** `name@host`, unique among living workers once started. */
+  get node(): string {
+    return this.#node
+  }
+
+  get queues(): readonly string[] {
+    return this.#options.queues
+  }
+
+  get concurrency(): number {
+    return this.#options.concurrency
+  }
+
+  get pool(): string {
+    return this.#options.pool
+  }
+
+  /**
+   * Resolves when it takes tasks.
+   * @throws {ConfigurationError} the app defines no tasks.
+   * @throws {TaskAlreadyRegisteredError} a name is defined twice.
+   * @throws {AppLoadError} the task thread cannot load the app.
+   * @throws {BrokerConnectionError | StorageError} the broker cannot be opened.
+   */
+  async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    options.signal?.throwIfAborted()
+    const onAbort = (): void => void this.stop({ graceMs: 0 })
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    await this.#life.start()
+  }
+
+  /**
+   * Warm: takes no more, gives back what has not started, lets the rest end. What still runs after `graceMs` is told to
+   * stop and given back. Called again with less, it hurries. Resolves when nothing of it runs.
+   * @param options graceMs: default `shutdownTimeoutMs` (25 seconds); 0 is a cold stop.
+   */
+  stop(options: { readonly graceMs?: number | undefined } = {}): Promise<void> {
+    const graceMs = options.graceMs ?? this.#options.shutdownTimeoutMs
+    if (graceMs === 0) this.#cold.abort()
+    this.#graceMs = Math.min(this.#graceMs, graceMs)
+    return this.#life.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #open(): Promise<void> {
+    this.#cold = new AbortController()
+    this.#graceMs = this.#options.shutdownTimeoutMs
+    await this.#internals.loadIncludes()
+    checkTasks(this.#internals)
+    const backend = await this.#internals.backend()
+    const pool = this.#createPool()
+    const started: (() => Promise<void> | void)[] = [() => pool.stop()]
+    try {
+      await pool.start()
+      const revokes = new Revokes()
+      const presence = new Presence(backend.coordination, this.#clock)
+      started.push(
+        () => revokes.stop(),
+        () => presence.stop(),
+      )
+      const parts = await this.#assemble({ backend, pool, revokes, presence })
+      this.#parts = parts
+    } catch (error) {
+      for (const undo of started.reverse()) await undo()
+      throw error
+    }
+  }
+
+  async #assemble(made: Pick<Parts, 'backend' | 'pool' | 'revokes' | 'presence'>): Promise<Parts> {
+    const { backend, pool, revokes, presence } = made
+    const { queues, logger } = this.#options
+    this.#node = await presence.start(this.#card(), error => logger.warn(`heartbeat: ${coerceError(error).message}`))
+    const executor = this.#createExecutor(backend, pool, revokes)
+    await revokes.start(backend.coordination, (id, { terminate }) => executor.revoke(id, terminate, terminateGraceMs))
+    const consumer = new Consumer({
+      backend,
+      queues,
+      node: this.#node,
+      prefetch: executor.prefetch,
+      onDeliveries: batch => executor.accept(batch),
+      onEnd: error => this.#brokerGone(error),
+    })
+    await consumer.start()
+    return { backend, pool, executor, consumer, presence, revokes, endSignals: this.#listenForSignals() }
+  }
+
+  #createExecutor(backend: Backend, pool: Pool, revokes: Revokes): Executor {
+    return new Executor({
+      backend,
+      pool,
+      slots: this.#options.concurrency,
+      clock: this.#clock,
+      random: Math.random,
+      startedValue: JSON.stringify({ pid: process.pid, hostname: this.#node }),
+      findTask: name => findRunnable(this.#internals, name),
+      isRevoked: id => revokes.find(id),
+      onPrefetch: prefetch => this.#parts?.consumer.setPrefetch(prefetch),
+      events: joinEvents(logEvents(this.#options.logger), this.#options.events),
+    })
+  }
+
+  #createPool(): Pool {
+    const { pool, concurrency: slots, threads, source } = this.#options
+    if (pool === 'inline' || source === undefined) {
+      return createInlinePool({ slots, clock: this.#clock, runTask: createRunTask(this.#internals) })
+    }
+    const entry = new URL(`./task-thread${extname(import.meta.filename)}`, import.meta.url)
+    return createThreadsPool({ slots, threads, entry, workerData: source, clock: this.#clock })
+  }
+
+  #card(): WorkerCard {
+    const { queues, concurrency, pool } = this.#options
+    return {
+      node: this.#node,
+      pid: process.pid,
+      host: hostname(),
+      queues,
+      tasks: [...this.#internals.tasks.keys()],
+      concurrency,
+      pool,
+      startedAt: this.#clock.now(),
+      version: this.#internals.version,
+    }
+  }
+
+  #listenForSignals(): () => void {
+    if (!this.#options.signals) return () => undefined
+    const { logger } = this.#options
+    return onStopSignals({
+      warm: signal => {
+        logger.info(
+          `${signal}: warm shutdown, waiting for ${this.#parts?.executor.runningCount ?? 0} running; again for a cold one`,
+        )
+        void this.stop()
+      },
+      cold: signal => {
+        logger.warn(`${signal}: cold shutdown, running tasks are told to stop and given back`)
+        void this.stop({ graceMs: 0 })
+      },
+    })
+  }
+
+  #brokerGone(error: Error): void {
+    this.#options.logger.error(`The broker is gone for good: ${error.message}`)
+    void this.stop({ graceMs: 0 })
+  }
+
+  async #close(): Promise<void> {
+    const parts = this.#parts
+    if (parts === undefined) return
+    const { consumer, executor, pool, presence, revokes, endSignals } = parts
+    await consumer.stop()
+    executor.returnUnstarted()
+    await this.#drain(executor)
+    await pool.stop()
+    // what the pool gave up is given back: a moment for the broker to take it
+    await this.#atMost(executor.idle(), coldGraceMs)
+    revokes.stop()
+    await presence.stop()
+    endSignals()
+    this.#parts = undefined
+  }
+
+  async #drain(executor: Executor): Promise<void> {
+    await this.#atMost(executor.idle(), this.#graceMs, this.#cold.signal)
+    if (executor.heldCount === 0) return
+    executor.abortAll(coldGraceMs)
+    await this.#atMost(executor.idle(), 2 * coldGraceMs)
+  }
+
+  /** Waits for `done`, for `ms` at most, or until the signal aborts. */
+  async #atMost(done: Promise<void>, ms: number, signal?: AbortSignal): Promise<void> {
+    const ended = new AbortController()
+    const limit = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal])
+    await Promise.race([done, sleep(this.#clock, ms, limit).catch(() => undefined)])
+    ended.abort()
+  }
+}
+
+function checkTasks({ tasks, duplicates }: AppInternals): void {
+  const twice = duplicates()[0]
+  if (twice !== undefined) {
+    throw new TaskAlreadyRegisteredError(
+      `The task ${twice.name} is defined twice: in ${twice.files.join(' and in ')}. Rename one, or delete it`,
+      { details: { ...twice } },
+    )
+  }
+  const implemented = [...tasks.values()].some(task => task.handler !== undefined)
+  if (!implemented)
+    throw new ConfigurationError('0 tasks: what was loaded defines none. -I, or `include` in new Lovage()?')
+}
+
+function joinEvents(first: ExecutorEvents, second: ExecutorEvents | undefined): ExecutorEvents {
+  if (second === undefined) return first
+  return {
+    received: run => (first.received?.(run), second.received?.(run)),
+    started: run => (first.started?.(run), second.started?.(run)),
+    report: (run, report) => (first.report?.(run, report), second.report?.(run, report)),
+    settled: (run, outcome, lost) => (first.settled?.(run, outcome, lost), second.settled?.(run, outcome, lost)),
+    trouble: (error, what) => (first.trouble?.(error, what), second.trouble?.(error, what)),
+  }
+}

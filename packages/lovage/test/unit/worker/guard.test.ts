@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { guard } from '../../../src/worker/decide.ts'
+import { at, delivery, guardFacts, policy, request, stored } from './support.ts'
+
+describe('guard', () => {
+  it('runs a known task that is due', () => {
+    expect(guard(delivery(), request(), guardFacts())).toEqual({ kind: 'run', isolated: false, markStarted: false })
+  })
+
+  it('waits for an eta, and runs at the very instant', () => {
+    expect(guard(delivery(), request({ etaAt: at + 1 }), guardFacts())).toEqual({ kind: 'wait', dueAt: at + 1 })
+    expect(guard(delivery(), request({ etaAt: at }), guardFacts()).kind).toBe('run')
+  })
+
+  it('revokes what is revoked or expired, revoked first', () => {
+    const expired = request({ expiresAt: at })
+    expect(guard(delivery(), expired, guardFacts())).toMatchObject({ outcome: { kind: 'revoked', reason: 'expired' } })
+    expect(guard(delivery(), expired, guardFacts({ revoked: { terminate: false } }))).toMatchObject({
+      outcome: { kind: 'revoked', reason: 'revoked' },
+    })
+    expect(guard(delivery(), request({ expiresAt: at + 1 }), guardFacts()).kind).toBe('run')
+  })
+
+  it.each([
+    [1, 1000],
+    [2, 2000],
+    [5, 16_000],
+  ])('gives delivery %i of an unknown name back for %i ms', (deliveryCount, delayMs) => {
+    const verdict = guard(delivery({ deliveryCount }), request(), guardFacts({ policy: undefined }))
+    expect(verdict).toEqual({ kind: 'settle', outcome: { kind: 'returned', delayMs, crashed: false } })
+  })
+
+  it('parks an unknown name in the end, naming it', () => {
+    const verdict = guard(
+      delivery({ deliveryCount: 6 }),
+      request({ task: 'imgs.resize' }),
+      guardFacts({ policy: undefined }),
+    )
+    expect(verdict).toMatchObject({
+      outcome: { kind: 'parked', error: { type: 'NotRegistered', message: 'imgs.resize' } },
+    })
+  })
+
+  it.each([
+    [0, { kind: 'run', isolated: false, markStarted: false }],
+    [1, { kind: 'run', isolated: false, markStarted: true }],
+    [2, { kind: 'run', isolated: true, markStarted: true }],
+  ])('after %i crashes says %o', (crashCount, verdict) => {
+    expect(guard(delivery({ crashCount, redelivered: true }), request(), guardFacts())).toEqual(verdict)
+  })
+
+  it('quarantines what killed a worker while alone', () => {
+    expect(guard(delivery({ crashCount: 3 }), request(), guardFacts())).toMatchObject({
+      outcome: { kind: 'parked', error: { type: 'WorkerLostError' } },
+    })
+  })
+
+  it('leaves a task alone whose end, or next attempt, is recorded', () => {
+    const redelivery = delivery({ redelivered: true })
+    for (const state of ['SUCCESS', 'FAILURE', 'REVOKED'])
+      expect(guard(redelivery, request(), guardFacts({ stored: stored({ state }) }))).toMatchObject({
+        outcome: { kind: 'superseded' },
+      })
+    expect(
+      guard(redelivery, request(), guardFacts({ stored: stored({ state: 'PENDING', retries: 1 }) })),
+    ).toMatchObject({
+      outcome: { kind: 'superseded' },
+    })
+    expect(guard(redelivery, request(), guardFacts({ stored: stored() })).kind).toBe('run')
+  })
+
+  it('does not run an early-acknowledged task again that had started', () => {
+    const early = policy({ acksLate: false })
+    const redelivery = delivery({ redelivered: true })
+    const started = guardFacts({ policy: early, stored: stored() })
+    expect(guard(redelivery, request(), started)).toMatchObject({
+      outcome: { kind: 'failed', error: { type: 'WorkerLostError' } },
+    })
+    expect(guard(redelivery, request(), guardFacts({ policy: early, stored: stored({ state: 'PENDING' }) }))).toEqual({
+      kind: 'run',
+      isolated: false,
+      markStarted: true,
+    })
+  })
+})

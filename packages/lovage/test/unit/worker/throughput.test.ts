@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest'
+import { Throughput } from '../../../src/worker/throughput.ts'
+
+function afterTicks(throughput: Throughput, finishedPerTick: readonly number[]): Throughput {
+  for (const finished of finishedPerTick) {
+    for (let i = 0; i < finished; i++) throughput.finished()
+    throughput.tick()
+  }
+  return throughput
+}
+
+it('holds one delivery a slot for long tasks', () => {
+  expect(afterTicks(new Throughput(4), [0, 1, 0, 0]).prefetch()).toBe(4)
+})
+
+it('holds about two ticks of work for short ones, and no more than a thousand', () => {
+  expect(afterTicks(new Throughput(4), [100]).prefetch()).toBe(200)
+  expect(afterTicks(new Throughput(4), [100]).window()).toBe(4 + 25)
+  expect(afterTicks(new Throughput(4), [5000]).prefetch()).toBe(1000)
+})
+
+it('comes back to the slots within a second when tasks turn long', () => {
+  expect(afterTicks(new Throughput(4), [500, ...Array.from({ length: 25 }, () => 0)]).prefetch()).toBe(4)
+})
