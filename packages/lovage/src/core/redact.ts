@@ -16,8 +16,8 @@ export function isSecretKey(key: string): boolean {
   return secretWords.test(words) || secretParts.test(words.replaceAll('_', ''))
 }
 
-/** `scheme://user:password@`, also without a user. The password runs to the last @ before the path. */
-const userInfo = /([a-z][a-z\d+.-]*:\/\/[^\s:@/?#]*):[^\s/?#]*@/gi
+/** `://user:password@`, also without a user. The password runs to the last @ before the path. */
+const userInfo = /(:\/\/[^\s:@/?#]*):[^\s/?#]*@/g
 const jsonWebToken = /\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}/g
 const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g
 const awsKeyId = /\b(?:AKIA|ASIA)[A-Z\d]{16}\b/g
