@@ -1,0 +1,112 @@
+/** What decides about records: which is newer, what is kept of facts, what has expired. No I/O; the state changes in place. */
+import type { Page } from '../../broker.ts'
+import type { StateRecord, StoredState, TaskFacts } from '../../core/record.ts'
+import { isNewer, isReadyState } from '../../core/states.ts'
+import type { ListQuery } from '../../result-store.ts'
+
+export interface KeptRecord {
+  readonly state: StoredState
+  /** Grows with every task: its place in a list. */
+  readonly sequence: number
+  /** Epoch milliseconds; undefined: not before it is final. */
+  readonly expiresAt: number | undefined
+}
+
+export interface ResultState {
+  readonly records: Map<string, KeptRecord>
+  lastSequence: number
+}
+
+export function createResultState(): ResultState {
+  return { records: new Map(), lastSequence: 0 }
+}
+
+/**
+ * Keeps a record if it is newer than what is there; its facts fill gaps even when it is not.
+ * @returns the new state, or undefined when the old one stays.
+ */
+export function keep(results: ResultState, record: StateRecord, keepMs: number): StoredState | undefined {
+  const current = results.records.get(record.id)
+  const facts = fillGaps(current?.state.facts, record.facts)
+  if (current !== undefined && !isNewer(record, current.state)) {
+    results.records.set(record.id, { ...current, state: { ...current.state, facts } })
+    return undefined
+  }
+  const isFinal = isReadyState(record.state)
+  const { id, state, retries, delivery, seq, at } = record
+  const startedAt = startOf(record, current?.state)
+  const stored: StoredState = {
+    id,
+    state,
+    retries,
+    delivery,
+    seq,
+    at,
+    facts,
+    ...(record.value === undefined ? {} : { value: record.value }),
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(isFinal ? { readyAt: at } : {}),
+  }
+  const sequence = current?.sequence ?? ++results.lastSequence
+  results.records.set(id, { state: stored, sequence, expiresAt: isFinal ? at + (record.keepMs ?? keepMs) : undefined })
+  return stored
+}
+
+/** The first STARTED of an attempt counts; a new attempt starts anew. */
+function startOf(record: StateRecord, current: StoredState | undefined): number | undefined {
+  const known = current?.retries === record.retries ? current.startedAt : undefined
+  return known ?? (record.state === 'STARTED' ? record.at : undefined)
+}
+
+function fillGaps(known: TaskFacts | undefined, more: TaskFacts | undefined): TaskFacts {
+  const defined = Object.entries(known ?? {}).filter(([, value]) => value !== undefined)
+  return { ...more, ...Object.fromEntries(defined) }
+}
+
+/** Newest task first. */
+export function listStates(results: ResultState, query: ListQuery): Page<StoredState> {
+  const { limit = 50, cursor } = query
+  const olderThan = cursor === undefined ? Infinity : Number(cursor)
+  const matching = [...results.records.values()]
+    .filter(({ sequence, state }) => sequence < olderThan && matches(state, query))
+    .sort((a, b) => b.sequence - a.sequence)
+  const page = matching.slice(0, limit)
+  const items = page.map(({ state }) => state)
+  return matching.length > limit ? { items, cursor: String(page.at(-1)?.sequence) } : { items }
+}
+
+function matches({ state, facts }: StoredState, query: ListQuery): boolean {
+  return (
+    (query.states?.includes(state) ?? true) &&
+    (query.name === undefined || facts.name === query.name) &&
+    (query.queue === undefined || facts.queue === query.queue) &&
+    (query.owner === undefined || facts.owner === query.owner) &&
+    (query.tag === undefined || (facts.tags?.includes(query.tag) ?? false))
+  )
+}
+
+/** Removes final records; how many. */
+export function forget(results: ResultState, ids: readonly string[]): number {
+  const final = ids.filter(id => isReadyState(results.records.get(id)?.state.state ?? ''))
+  return final.filter(id => results.records.delete(id)).length
+}
+
+/** Removes what expired by `now`, epoch milliseconds; how many. */
+export function prune(results: ResultState, now: number): number {
+  const expired = [...results.records].filter(([, { expiresAt }]) => expiresAt !== undefined && expiresAt <= now)
+  return expired.filter(([id]) => results.records.delete(id)).length
+}
+
+/** The record of a task whose message was purged; undefined: nothing is known of it, or it is final. */
+export function purgedRecord(results: ResultState, id: string, at: number): StateRecord | undefined {
+  const current = results.records.get(id)?.state
+  if (current === undefined || isReadyState(current.state)) return undefined
+  const { retries, delivery, seq } = current
+  const value = JSON.stringify({
+    type: 'TaskRevokedError',
+    message: 'The queue was purged before the task started',
+    retryable: false,
+    reason: 'revoked',
+  })
+  return { id, state: 'REVOKED', retries, delivery, seq, at, value }
+}
