@@ -3,13 +3,12 @@ import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { AppLoadError, LovageError } from '../../core/errors.ts'
 import { nearest } from '../../core/suggest.ts'
+import { isApp } from '../internals.ts'
+import type { AnyLovage } from '../lovage.ts'
 import { explainImportFailure } from './import-failure.ts'
 
-/** An app carries it whichever copy of the package made it. */
-const appBrand: symbol = Symbol.for('lovage.app')
-
 export interface ImportedApp {
-  readonly app: object
+  readonly app: AnyLovage
   /** Absolute. */
   readonly file: string
   /** What it is exported as. */
@@ -27,7 +26,7 @@ export async function importApp(file: string, exportName?: string): Promise<Impo
   const distinct = new Set(found.apps.values())
   const name = found.apps.has('app') ? 'app' : distinct.size === 1 ? [...found.apps.keys()][0] : undefined
   if (name === undefined) throw distinct.size === 0 ? noAppError(file, found) : severalError(file, found)
-  return { app: found.apps.get(name) ?? {}, file, exportName: name }
+  return named({ file, exportName: name }, found)
 }
 
 /**
@@ -44,7 +43,7 @@ export async function importProjectFile(file: string): Promise<Readonly<Record<s
 }
 
 interface Found {
-  readonly apps: ReadonlyMap<string, object>
+  readonly apps: ReadonlyMap<string, AnyLovage>
   readonly otherExports: readonly string[]
 }
 
@@ -62,10 +61,6 @@ function exportsOf(module: Readonly<Record<string, unknown>>): Readonly<Record<s
   if (!('default' in module)) return named
   if (isApp(fallback)) return { ...named, default: fallback }
   return typeof fallback === 'object' && fallback !== null ? { ...fallback, ...named } : { ...named, default: fallback }
-}
-
-function isApp(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && (value as Readonly<Record<symbol, unknown>>)[appBrand] === true
 }
 
 function named({ file, exportName }: { file: string; exportName: string }, { apps, otherExports }: Found): ImportedApp {

@@ -1,0 +1,128 @@
+/**
+ * Log lines: for people on a terminal, one JSON object each elsewhere. Secrets and terminal escapes do not get through,
+ * and no line is longer than 8 KiB, whatever a task logs.
+ */
+import { isSecretKey, redactText, redacted } from '../core/redact.ts'
+import { printable, printableLine } from '../core/printable.ts'
+import type { LogLevel } from './settings.ts'
+import type { Logger } from './types.ts'
+
+export interface LoggerOptions {
+  /** Lines below this level are dropped. */
+  readonly level: LogLevel
+  /** @default 'pretty' when standard error is a terminal, else 'json' */
+  readonly format?: 'pretty' | 'json' | undefined
+  /** Only with `pretty`. @default a terminal without NO_COLOR */
+  readonly color?: boolean | undefined
+  /** Takes a line with its line feed. @default standard error */
+  readonly write?: ((line: string) => void) | undefined
+  /** Epoch milliseconds. */
+  readonly now?: (() => number) | undefined
+}
+
+const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+const longestLine = 8 * 1024
+const deepest = 4
+
+export function createLogger(options: LoggerOptions): Logger {
+  const { write = (line: string) => process.stderr.write(line), now = Date.now } = options
+  const format = options.format ?? (process.stderr.isTTY ? 'pretty' : 'json')
+  const color = options.color ?? (process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '')
+  const log = (level: LogLevel, message: string, fields: object = {}): void => {
+    if (levels.indexOf(level) < levels.indexOf(options.level)) return
+    const entry: Entry = { level, at: new Date(now()), message: redactText(message), fields: redactFields(fields) }
+    write(format === 'json' ? jsonLine(entry) : prettyLine(entry, color))
+  }
+  return {
+    debug: (message, fields) => log('debug', message, fields),
+    info: (message, fields) => log('info', message, fields),
+    warn: (message, fields) => log('warn', message, fields),
+    error: (message, fields) => log('error', message, fields),
+  }
+}
+
+interface Entry {
+  readonly level: LogLevel
+  readonly at: Date
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+function jsonLine({ level, at, message, fields }: Entry): string {
+  const line = JSON.stringify({ ...fields, time: at.toISOString(), level, message })
+  if (line.length <= longestLine) return `${escapeUnsafe(line)}\n`
+  const { task, id, queue } = fields
+  const short = {
+    task,
+    id,
+    queue,
+    time: at.toISOString(),
+    level,
+    message: cut(message, longestLine / 4),
+    truncated: true,
+  }
+  return `${escapeUnsafe(JSON.stringify(short))}\n`
+}
+
+/** JSON leaves C1 and the direction marks as they are; in a string `\u…` says the same. */
+function escapeUnsafe(json: string): string {
+  return printable(
+    json.replaceAll(/[\u007F-\u009F]/g, found => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  )
+}
+
+const colors: Readonly<Record<LogLevel, string>> = { debug: '2', info: '36', warn: '33', error: '31' }
+/** What the message itself says already. */
+const inMessage = new Set(['task', 'id', 'queue', 'traceback'])
+
+function prettyLine({ level, at, message, fields }: Entry, color: boolean): string {
+  const paint = (code: string, text: string): string => (color && text !== '' ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const rest = Object.entries(fields).filter(([key, value]) => !inMessage.has(key) && value !== undefined)
+  const details = rest.map(([key, value]) => ` ${printableLine(key)}=${showValue(value)}`).join('')
+  const { traceback } = fields
+  const text = indented(message)
+  const trace = typeof traceback === 'string' && !text.includes(traceback) ? `\n    ${indented(traceback)}` : ''
+  const head = `${paint('2', clockTime(at))} ${paint(colors[level], level.toUpperCase().padEnd(5))}`
+  return `${head} ${cut(text, longestLine)}${paint('2', cut(details, 1024))}${cut(trace, longestLine)}\n`
+}
+
+/** Every further line begins with spaces: nothing in a message can look like a line of its own. */
+function indented(text: string): string {
+  return printable(text).trimEnd().replaceAll('\n', '\n    ')
+}
+
+function showValue(value: unknown): string {
+  const text = typeof value === 'string' && /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value)
+  return printableLine(text ?? String(value), 200)
+}
+
+/** Local time, as people at the terminal have it: `14:03:07.123`. */
+function clockTime(at: Date): string {
+  const [hours, minutes, seconds] = [at.getHours(), at.getMinutes(), at.getSeconds()].map(part =>
+    String(part).padStart(2, '0'),
+  )
+  return `${hours}:${minutes}:${seconds}.${String(at.getMilliseconds()).padStart(3, '0')}`
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text
+}
+
+function redactFields(fields: object): Readonly<Record<string, unknown>> {
+  return redactValue(fields, deepest) as Readonly<Record<string, unknown>>
+}
+
+/** A copy that JSON can write: secrets hidden, deep parts and what has no JSON named. */
+function redactValue(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return redactText(value)
+  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') return String(value)
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Error) return { type: value.name, message: redactText(value.message) }
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString()
+  if (depth === 0) return Array.isArray(value) ? `[${value.length}]` : '{…}'
+  if (Array.isArray(value)) return value.slice(0, 100).map(item => redactValue(item, depth - 1))
+  const entries = Object.entries(value).slice(0, 100)
+  return Object.fromEntries(
+    entries.map(([key, item]) => [key, isSecretKey(key) ? redacted : redactValue(item, depth - 1)]),
+  )
+}
