@@ -5,7 +5,7 @@
 import type { ErrorDocument } from '../core/record.ts'
 import { coerceError, describe, LovageError } from '../core/errors.ts'
 import { redactText } from '../core/redact.ts'
-import { valueRepr } from './repr.ts'
+import { argsRepr, valueRepr } from './repr.ts'
 
 const maxMessageBytes = 8 * 1024
 const maxTracebackBytes = 64 * 1024
@@ -172,7 +172,7 @@ function messageOf(type: string, args: unknown): string {
   if (!Array.isArray(args)) return typeof args === 'string' ? args : valueRepr(args)
   if (args.length === 0) return ''
   const only: unknown = args[0]
-  if (args.length > 1) return `(${args.map(valueRepr).join(', ')})`
+  if (args.length > 1) return argsRepr(args)
   return typeof only === 'string' && type !== 'KeyError' ? only : valueRepr(only)
 }
 

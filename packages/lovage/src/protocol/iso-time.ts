@@ -22,7 +22,8 @@ export function parseIsoTime(text: string): number | undefined {
   return date.setUTCHours(hour, minute, second, milliseconds) - offset * 1000
 }
 
-/** With `+00:00` for the `Z` that Python before 3.11 cannot read. */
+/** As Python's `isoformat`: six digits of fraction or none, and `+00:00` for the `Z` that Python before 3.11 cannot read. */
 export function formatIsoTime(at: number): string {
-  return `${new Date(at).toISOString().slice(0, -1)}+00:00`
+  const text = new Date(at).toISOString()
+  return text.endsWith('.000Z') ? `${text.slice(0, -5)}+00:00` : `${text.slice(0, -1)}000+00:00`
 }
