@@ -50,7 +50,7 @@ interface Entry {
 
 function jsonLine({ level, at, message, fields }: Entry): string {
   const line = JSON.stringify({ ...fields, time: at.toISOString(), level, message })
-  if (line.length <= longestLine) return `${escapeUnsafe(line)}\n`
+  if (line.length <= longestLine) return `${printable(line)}\n`
   const { task, id, queue } = fields
   const short = {
     task,
@@ -61,14 +61,7 @@ function jsonLine({ level, at, message, fields }: Entry): string {
     message: cut(message, longestLine / 4),
     truncated: true,
   }
-  return `${escapeUnsafe(JSON.stringify(short))}\n`
-}
-
-/** JSON leaves C1 and the direction marks as they are; in a string `\u…` says the same. */
-function escapeUnsafe(json: string): string {
-  return printable(
-    json.replaceAll(/[\u007F-\u009F]/g, found => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`),
-  )
+  return `${printable(JSON.stringify(short))}\n`
 }
 
 const colors: Readonly<Record<LogLevel, string>> = { debug: '2', info: '36', warn: '33', error: '31' }

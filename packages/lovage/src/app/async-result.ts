@@ -1,0 +1,213 @@
+/** One sent task, by id, read from the store. Nothing of it is kept here: every look is a fresh one. */
+import type { Backend } from '../backend.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import type { StoredState } from '../core/record.ts'
+import { ResultTimeoutError, TaskFailedError, TaskRevokedError } from '../core/errors.ts'
+import { isReadyState } from '../core/states.ts'
+import { assertMs, assertOptionNames, assertText } from './options.ts'
+import { toSnapshot } from './snapshot.ts'
+import type { AsyncResult, RevokeOptions, Snapshot, WaitOptions } from './types.ts'
+
+/** What a result needs of its app. */
+export interface ResultSource {
+  readonly clock: Clock
+  backend(): Promise<Backend>
+}
+
+/** The prefix of the keys that workers watch; what follows is the task id. */
+const revokePrefix = 'revoke/'
+/** Until then a worker may take up a revoked task that waits for its time; a week. */
+const revokeMs = 7 * 86_400_000
+
+/** @throws {InvalidArgumentError} the id is none. */
+export function createResult(source: ResultSource, id: string, deduplicated = false): AsyncResult {
+  if (id === undefined) assertText('The id of a task', '')
+  assertText('The id of a task', id)
+  const snapshot = async (): Promise<Snapshot | undefined> => {
+    const lookup = await (await source.backend()).results.get(id)
+    return lookup.kind === 'state' ? toSnapshot(lookup.state) : undefined
+  }
+  const state = async (): Promise<string | undefined> => (await snapshot())?.state
+  return {
+    id,
+    deduplicated,
+    snapshot,
+    state,
+    info: async () => infoOf(await snapshot()),
+    ready: async () => (await snapshot())?.ready === true,
+    successful: async () => (await state()) === 'SUCCESS',
+    failed: async () => (await state()) === 'FAILURE',
+    get: options => waitForValue(source, id, options ?? {}),
+    watch: options => watchSnapshots(source, id, options?.signal),
+    revoke: options => revoke(source, id, options ?? {}),
+    forget: async () => void (await (await source.backend()).results.forget([id])),
+  }
+}
+
+function infoOf(snapshot: Snapshot | undefined): unknown {
+  return snapshot?.state === 'SUCCESS' ? snapshot.result : (snapshot?.error ?? snapshot?.meta)
+}
+
+/** A key that the workers watch: the one that has the task, now or later, ends it. */
+async function revoke(source: ResultSource, id: string, options: RevokeOptions): Promise<void> {
+  assertOptionNames('revoke()', options, ['terminate', 'reason'])
+  assertText('revoke(): reason', options.reason)
+  const { results, coordination } = await source.backend()
+  const lookup = await results.get(id)
+  if (lookup.kind === 'state' && isReadyState(lookup.state.state)) return
+  const request = { terminate: options.terminate ?? false, reason: options.reason, at: source.clock.now() }
+  await coordination.put(revokePrefix + id, JSON.stringify(request), revokeMs)
+}
+
+/** The states of one task as they come. Ends itself with the ready one. */
+interface Follower {
+  readonly onState: (state: StoredState) => void
+  readonly onEnd: (error: unknown) => void
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * Follows a task until the returned function is called; holds the process meanwhile, which an idle connection does not.
+ * Whatever ends it otherwise is told to `onEnd`, never thrown.
+ */
+function follow(source: ResultSource, id: string, { onState, onEnd, signal }: Follower): () => void {
+  let isOver = false
+  let unwatch: (() => void) | undefined
+  const hold = holdProcess(source.clock)
+  const end = (): void => {
+    isOver = true
+    hold.cancel()
+    signal?.removeEventListener('abort', onAbort)
+    unwatch?.()
+    unwatch = undefined
+  }
+  const fail = (error: unknown): void => {
+    if (isOver) return
+    end()
+    onEnd(error)
+  }
+  function onAbort(): void {
+    fail(signal?.reason)
+  }
+  const tell = (state: StoredState): void => {
+    if (!isOver) onState(state)
+  }
+  signal?.addEventListener('abort', onAbort, { once: true })
+  if (signal?.aborted === true) onAbort()
+  else {
+    startWatching(source, id, { onState: tell, onEnd: fail }).then(started => {
+      if (isOver) started()
+      else unwatch = started
+    }, fail)
+  }
+  return end
+}
+
+async function startWatching(source: ResultSource, id: string, options: Omit<Follower, 'signal'>): Promise<() => void> {
+  const { results } = await source.backend()
+  return await results.watch([id], options)
+}
+
+/** Longer than any timer can be: only `cancel` ends it. */
+function holdProcess(clock: Clock): Timer {
+  return clock.after(2 ** 50, () => undefined)
+}
+
+async function waitForValue(source: ResultSource, id: string, options: WaitOptions): Promise<unknown> {
+  assertOptionNames('get()', options, ['timeoutMs', 'signal'])
+  assertMs('get(): timeoutMs', options.timeoutMs)
+  let known: StoredState | undefined
+  const final = await new Promise<StoredState>((resolve, reject) => {
+    const onState = (state: StoredState): void => {
+      known = state
+      if (!isReadyState(state.state)) return
+      stop()
+      resolve(state)
+    }
+    const { timeoutMs } = options
+    const onTime = (): void => {
+      stop()
+      reject(timeoutError(id, timeoutMs ?? 0, known))
+    }
+    const timer = timeoutMs === undefined ? undefined : source.clock.after(timeoutMs, onTime)
+    const onEnd = (error: unknown): void => {
+      timer?.cancel()
+      reject(error)
+    }
+    const end = follow(source, id, { onState, onEnd, signal: options.signal })
+    function stop(): void {
+      timer?.cancel()
+      end()
+    }
+  })
+  return valueOf(toSnapshot(final) as Snapshot<unknown, {}>)
+}
+
+function timeoutError(id: string, timeoutMs: number, known: StoredState | undefined): ResultTimeoutError {
+  const why = known === undefined ? 'no task with this id is known here' : `it is ${known.state}`
+  return new ResultTimeoutError(`No result of task ${id} within ${timeoutMs} ms: ${why}`, {
+    taskId: id,
+    known: known !== undefined,
+    details: { state: known?.state },
+  })
+}
+
+/** @throws {TaskFailedError | TaskRevokedError} */
+function valueOf(snapshot: Snapshot<unknown, {}>): unknown {
+  const subject = `${snapshot.name ?? 'Task'} (${snapshot.id})`
+  if (snapshot.state === 'FAILURE') {
+    const { type, message, traceback } = snapshot.error
+    const cause = new Error(message)
+    cause.name = type
+    throw new TaskFailedError(`${subject} failed: ${type}: ${message}`, {
+      cause,
+      taskId: snapshot.id,
+      remoteType: type,
+      remoteMessage: message,
+      remoteTraceback: traceback,
+    })
+  }
+  if (snapshot.state === 'REVOKED')
+    throw new TaskRevokedError(`${subject} was ${snapshot.reason}`, {
+      taskId: snapshot.id,
+      details: { reason: snapshot.reason },
+    })
+  return snapshot.result
+}
+
+/** Snapshots that wait for a slow reader; beyond it the oldest are left out, as a store may do. */
+const mostWaiting = 100
+
+async function* watchSnapshots(
+  source: ResultSource,
+  id: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Snapshot, void, undefined> {
+  const waiting: StoredState[] = []
+  let failure: { readonly error: unknown } | undefined
+  let wake = (): void => undefined
+  const end = follow(source, id, {
+    onState: state => {
+      waiting.push(state)
+      if (waiting.length > mostWaiting) waiting.shift()
+      wake()
+    },
+    onEnd: error => {
+      failure = { error }
+      wake()
+    },
+    signal,
+  })
+  try {
+    for (;;) {
+      const next = waiting.shift()
+      if (next !== undefined) {
+        yield toSnapshot(next)
+        if (isReadyState(next.state)) return
+      } else if (failure !== undefined) throw failure.error
+      else await new Promise<void>(resolve => (wake = resolve))
+    }
+  } finally {
+    end()
+  }
+}

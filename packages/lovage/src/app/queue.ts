@@ -1,0 +1,39 @@
+/** One queue, from code: how long it is, hold it, empty it. */
+import type { QueueStats } from '../broker.ts'
+import type { AppState } from './app-state.ts'
+import { InvalidArgumentError } from '../core/errors.ts'
+import { assertText } from './options.ts'
+
+export interface Queue {
+  readonly name: string
+  /** @throws {UnsupportedError} the broker cannot count. */
+  stats(): Promise<QueueStats>
+  /** No worker takes from it until `resume`; what runs goes on. Outlives restarts. Idempotent. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** Removes what waits, not what workers hold; how many. */
+  purge(): Promise<number>
+}
+
+/** The prefix of the keys that workers watch; what follows is the queue's name. */
+const pausePrefix = 'paused/'
+/** A key must end some day; a queue paused for ten years is not missed. */
+const pauseMs = 10 * 365 * 86_400_000
+
+/** @throws {InvalidArgumentError} the name is none. */
+export function createQueue(app: AppState, name: string): Queue {
+  if (name === undefined) throw new InvalidArgumentError('app.queue(): expected the name of a queue')
+  assertText('app.queue(): the name', name)
+  return {
+    name,
+    stats: async () => (await app.backend()).broker.stats(name),
+    async pause() {
+      const { coordination } = await app.backend()
+      await coordination.put(pausePrefix + name, JSON.stringify({ at: app.clock.now() }), pauseMs)
+    },
+    async resume() {
+      await (await app.backend()).coordination.delete(pausePrefix + name)
+    },
+    purge: async () => (await app.backend()).broker.purge(name),
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Runs one task to its end, where it is called: decode → bind → validate → run → encode → classify. Never rejects. A task
+ * that is not asynchronous and has no asynchronous schema meets no promise on its way.
+ */
+import type { RunControl, RunRequest, RunResult, RunTask } from '../pools/pool.ts'
+import { TaskNotImplementedError, TaskNotRegisteredError } from '../core/errors.ts'
+import { nearest } from '../core/suggest.ts'
+import { encodeJson } from '../protocol/json.ts'
+import { decodeTaskBody, decodeTaskHeaders } from '../protocol/task-message.ts'
+import type { TaskBody } from '../protocol/task-message.ts'
+import { bindArguments } from './bind.ts'
+import { classifyThrown } from './classify-thrown.ts'
+import { RunningTask } from './context.ts'
+import { internals } from './internals.ts'
+import type { AppInternals } from './internals.ts'
+import type { AnyLovage } from './lovage.ts'
+import { processWide } from './process-wide.ts'
+import type { Handler, TaskDefinition } from './registry.ts'
+import { TaskReporter } from './task-reporter.ts'
+import type { TaskRequest } from './types.ts'
+
+export function createRunTask(app: AnyLovage): RunTask {
+  const inner = internals(app)
+  return (request, control) => new TaskRun(inner, request, control).execute()
+}
+
+class TaskRun {
+  readonly #app: AppInternals
+  readonly #request: RunRequest
+  readonly #control: RunControl
+  /** Whose fault a throw is: the message's, the handler's, the value's. */
+  #phase: 'binding' | 'running' | 'encoding' = 'binding'
+  #definition: TaskDefinition | undefined
+  #body: TaskBody | undefined
+  #reporter: TaskReporter | undefined
+
+  constructor(app: AppInternals, request: RunRequest, control: RunControl) {
+    this.#app = app
+    this.#request = request
+    this.#control = control
+  }
+
+  async execute(): Promise<RunResult> {
+    try {
+      const { definition, handler } = findTask(this.#app, this.#request.name)
+      this.#definition = definition
+      this.#body = decodeTaskBody(this.#request.message)
+      const bound = bindArguments(definition, this.#body)
+      const args = bound instanceof Promise ? await bound : bound
+      const returned = this.#call(handler, args)
+      const value = isThenable(returned) ? await returned : returned
+      this.#phase = 'encoding'
+      return { kind: 'returned', value: encodeJson(value, 'result') }
+    } catch (thrown) {
+      const { signal, abortReason } = this.#control
+      return classifyThrown(thrown, {
+        phase: this.#phase,
+        definition: this.#definition,
+        abort: { signal, reason: abortReason() },
+      })
+    } finally {
+      // after the last report nothing of this run is said any more
+      this.#reporter?.end()
+    }
+  }
+
+  #call(handler: Handler, args: readonly unknown[]): unknown {
+    const task = this.#context()
+    this.#phase = 'running'
+    return processWide().currentTask.run(task, handler, task, ...args)
+  }
+
+  #context(): RunningTask {
+    const { clock } = this.#app
+    const { runId, id } = this.#request
+    const { report, signal } = this.#control
+    this.#reporter = new TaskReporter({ runId, clock, report, stateSchemas: this.#definition?.stateSchemas })
+    return new RunningTask({ id, clock, signal, reporter: this.#reporter, request: () => this.#describe() })
+  }
+
+  #describe(): TaskRequest {
+    const { message, id, name, queue, redelivered } = this.#request
+    const { retries, headers, rootId, parentId, etaAt, expiresAt } = decodeTaskHeaders(message)
+    const { args = [], kwargs = {} } = this.#body ?? {}
+    const eta = etaAt === undefined ? undefined : new Date(etaAt)
+    const expires = expiresAt === undefined ? undefined : new Date(expiresAt)
+    return { id, name, queue, redelivered, args, kwargs, retries, headers, rootId, parentId, eta, expiresAt: expires }
+  }
+}
+
+/** @throws {TaskNotRegisteredError | TaskNotImplementedError} */
+export function findTask(
+  app: Pick<AppInternals, 'tasks'>,
+  name: string,
+): { readonly definition: TaskDefinition; readonly handler: Handler } {
+  const definition = app.tasks.get(name)
+  if (definition === undefined) {
+    const near = nearest(name, app.tasks.keys())
+    const hint = near === undefined ? 'Is the file that defines it loaded (-I, include)?' : `Did you mean ${near}?`
+    throw new TaskNotRegisteredError(`No task "${name}" is known here. ${hint}`, { details: { task: name } })
+  }
+  const { handler } = definition
+  if (handler !== undefined) return { definition, handler }
+  throw new TaskNotImplementedError(
+    `"${name}" is declared in ${definition.site()}, but no file loaded here implements it; did you mean -I src/tasks/*.ts?`,
+    { details: { task: name } },
+  )
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

@@ -1,0 +1,101 @@
+/** URL scheme → driver, loaded when a URL asks for it. The only place that knows them all. */
+import type { Connection, DriverOptions } from '../backend.ts'
+import { ConfigurationError, UnsupportedError } from '../core/errors.ts'
+import { maskUrl } from '../core/redact.ts'
+import { nearest } from '../core/suggest.ts'
+
+type OpenDriver = (url: string, options: DriverOptions) => Promise<Connection>
+
+const drivers: Readonly<Record<string, OpenDriver>> = {
+  memory: async (url, options) => (await import('./memory/memory.ts')).openMemory(new URL(url), options),
+  sqlite: async (url, options) => (await import('./sqlite/sqlite.ts')).openSqlite(new URL(url), options),
+}
+
+/** Known, and not there yet: scheme → what it is called. */
+const comingDrivers: Readonly<Record<string, string>> = {
+  amqp: 'RabbitMQ',
+  amqps: 'RabbitMQ',
+  pyamqp: 'RabbitMQ',
+  rabbitmq: 'RabbitMQ',
+  rpc: 'RabbitMQ',
+  redis: 'Redis',
+  rediss: 'Redis',
+  postgres: 'Postgres',
+  postgresql: 'Postgres',
+}
+
+/** Celery's result backends that only Celery reads: what the URL begins with. */
+const celeryOnly: readonly string[] = [
+  'django-db',
+  'django-cache',
+  'cache',
+  'db',
+  'file',
+  'mongodb',
+  'elasticsearch',
+  's3',
+]
+
+/**
+ * Connects to what a URL names; the connection's halves are not yet open.
+ * @throws {ConfigurationError} no such scheme, or no URL at all. @throws {UnsupportedError} a driver that comes next.
+ */
+export async function openConnection(url: string, options: DriverOptions = {}): Promise<Connection> {
+  const scheme = assertBrokerUrl(url)
+  const open = drivers[scheme]
+  if (open === undefined) throw new UnsupportedError(comingMessage(scheme), { details: { scheme } })
+  return await open(url, options)
+}
+
+/**
+ * The scheme of a URL that some driver takes, or will.
+ * @throws {ConfigurationError} naming what is wrong, with the password masked.
+ */
+export function assertBrokerUrl(url: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
+  const base = (scheme ?? url).split(/[+:]/)[0] ?? ''
+  if (celeryOnly.includes(base)) throw new ConfigurationError(celeryOnlyMessage(url))
+  if (scheme === undefined) throw new ConfigurationError(noSchemeMessage(url))
+  if (!isKnownScheme(scheme)) throw new ConfigurationError(unknownSchemeMessage(scheme, url))
+  if (!url.split(';').every(part => URL.canParse(part))) {
+    throw new ConfigurationError(
+      `"${maskUrl(url)}" cannot be read as a URL: check host and port, and write special characters in a password as %XX`,
+    )
+  }
+  return scheme
+}
+
+function isKnownScheme(scheme: string): boolean {
+  return Object.hasOwn(drivers, scheme) || Object.hasOwn(comingDrivers, scheme)
+}
+
+function knownSchemes(): string[] {
+  return [
+    ...Object.keys(drivers),
+    ...Object.keys(comingDrivers).filter(scheme => scheme !== 'rpc' && scheme !== 'pyamqp'),
+  ]
+}
+
+function noSchemeMessage(url: string): string {
+  const hint = /[/\\.]/.test(url)
+    ? `For a database file write sqlite:${maskUrl(url)}`
+    : 'For none at all leave it unset'
+  return `"${maskUrl(url)}" is no URL: it begins with no scheme. ${hint}; known: ${knownSchemes().join(', ')}`
+}
+
+function unknownSchemeMessage(scheme: string, url: string): string {
+  const near = nearest(scheme, knownSchemes())
+  const hint = near === undefined ? '' : `Did you mean ${near}? `
+  return `"${scheme}" of "${maskUrl(url)}" is no scheme of a driver. ${hint}Known: ${knownSchemes().join(', ')}`
+}
+
+function comingMessage(scheme: string): string {
+  return `The driver for ${comingDrivers[scheme] ?? scheme} (${scheme}:) comes next and is not in this version. Use sqlite: now; changing the URL later is all it takes`
+}
+
+function celeryOnlyMessage(url: string): string {
+  return (
+    `Lovage cannot read results from "${maskUrl(url)}", which only Celery can. Set LOVAGE_RESULT_BACKEND to a backend that both read ` +
+    `(redis:, rpc:), or to sqlite: for tasks that only TypeScript sends`
+  )
+}

@@ -1,0 +1,73 @@
+/** `lovage`: define tasks, send them, read them. */
+export { Lovage } from './app/lovage.ts'
+export type { AnyLovage, LovageOptions } from './app/lovage.ts'
+export { currentTask } from './app/process-wide.ts'
+export type { Queue } from './app/queue.ts'
+export { unchecked } from './app/schema.ts'
+export type { InputOf, OutputOf, Schema, SchemaIssue, SchemaResult } from './app/schema.ts'
+export type { LogLevel } from './app/settings.ts'
+export type {
+  AnyRun,
+  AnyStates,
+  AnyTask,
+  ApplyOptions,
+  ArgsOf,
+  AsyncResult,
+  BuiltInState,
+  CustomState,
+  DeclaredTask,
+  DeclareOptions,
+  Kwargs,
+  Logger,
+  Progress,
+  ProgressDetails,
+  ReadyState,
+  ResultOf,
+  RetryOptions,
+  RetryPolicy,
+  Returned,
+  RevokeOptions,
+  Snapshot,
+  StateOf,
+  States,
+  StateSchemas,
+  StatesOf,
+  Task,
+  TaskContext,
+  TaskError,
+  TaskHandle,
+  TaskOptions,
+  TaskRequest,
+  WaitOptions,
+} from './app/types.ts'
+export {
+  AppLoadError,
+  BrokerConnectionError,
+  BrokerError,
+  BrokerTimeoutError,
+  ConfigurationError,
+  ContentDisallowedError,
+  DecodeError,
+  DeliveryLostError,
+  EncodeError,
+  IllegalStateError,
+  InvalidArgumentError,
+  LovageError,
+  MaxRetriesExceededError,
+  MessageTooLargeError,
+  PublishError,
+  ResultStoreError,
+  ResultTimeoutError,
+  ShutdownError,
+  SoftTimeLimitExceeded,
+  StorageError,
+  TaskAlreadyRegisteredError,
+  TaskFailedError,
+  TaskNotImplementedError,
+  TaskNotRegisteredError,
+  TaskRevokedError,
+  TimeLimitExceeded,
+  UnsupportedError,
+  WorkerLostError,
+} from './core/errors.ts'
+export type { QueueStats } from './broker.ts'
