@@ -78,12 +78,20 @@ export function reviveError(serialized: SerializedError): Error {
   const { name, message, stack, cause, fields } = serialized
   const options = cause === undefined ? {} : { cause: reviveError(cause) }
   const code = fields['code']
-  const isOurs = typeof code === 'string' && code.startsWith('E_')
-  const error = isOurs ? new LovageError(message, options) : new Error(message, options)
+  const error =
+    typeof code === 'string' && code.startsWith('E_') ? codedError(code, message, options) : new Error(message, options)
   for (const [key, value] of Object.entries({ ...fields, name }))
     Object.defineProperty(error, key, { value, enumerable: key !== 'name', configurable: true })
   if (stack !== undefined) error.stack = stack
   return error
+}
+
+/** `instanceof` asks for the code a class was made with. */
+function codedError(code: string, message: string, options: ErrorOptions): LovageError {
+  class Revived extends LovageError {
+    static readonly code: string = code
+  }
+  return new Revived(message, options)
 }
 
 function jsonFields(error: Error): Record<string, unknown> {

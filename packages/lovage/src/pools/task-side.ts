@@ -6,7 +6,7 @@ import type { FromTasks, TaskPort, TaskSideInit, ToTasks } from './messages.ts'
 import type { RunTask } from './pool.ts'
 import { serveRuns } from './thread-side.ts'
 
-export interface TaskSide extends TaskSideInit {
+interface TaskSide extends TaskSideInit {
   readonly port: TaskPort
 }
 
@@ -27,7 +27,7 @@ export async function serveTasks(load: (data: unknown) => RunTask | Promise<RunT
 }
 
 /** The line to the managing side, and what it sent along. @throws {IllegalStateError} there is none. */
-export async function openTaskSide(): Promise<TaskSide> {
+async function openTaskSide(): Promise<TaskSide> {
   if (parentPort !== null) return { ...(workerData as TaskSideInit), port: threadPort(parentPort) }
   if (process.send === undefined)
     throw new IllegalStateError(

@@ -143,8 +143,11 @@ class TaskRunner {
   /** Once the microtasks have drained: those of the run started last, those of the runs that just ended. */
   #stepNext(): void {
     this.#stepIsDue = true
-    process.nextTick(this.#step)
+    // a tick queued by a tick would come before the microtasks, one queued by a microtask comes after all of them
+    queueMicrotask(this.#queueStep)
   }
+
+  readonly #queueStep = (): void => process.nextTick(this.#step)
 
   readonly #step = (): void => {
     this.#stepIsDue = false
