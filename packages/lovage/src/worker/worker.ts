@@ -8,9 +8,8 @@ import type { AppInternals } from '../app/internals.ts'
 import { internals } from '../app/internals.ts'
 import { createRunTask } from '../app/run-task.ts'
 import type { AnyLovage } from '../app/lovage.ts'
-import type { Logger } from '../app/types.ts'
 import type { Backend } from '../backend.ts'
-import { systemClock, sleep, type Clock } from '../core/clock.ts'
+import { sleep, type Clock } from '../core/clock.ts'
 import { ConfigurationError, TaskAlreadyRegisteredError, coerceError } from '../core/errors.ts'
 import { createInlinePool } from '../pools/inline.ts'
 import type { Pool } from '../pools/pool.ts'
@@ -24,11 +23,15 @@ import { Presence, type WorkerCard } from './presence.ts'
 import { Revokes } from './revokes.ts'
 import { findRunnable } from './runnable.ts'
 import { onStopSignals } from './stop-signals.ts'
+import { version } from './version.ts'
 
 /** How long a terminated task may take to heed its signal before it is ended by force. */
 const terminateGraceMs = 2000
 /** On a cold stop, how long tasks may take to heed theirs. */
 const coldGraceMs = 500
+
+/** Node's own notices in a task thread: about its SQLite, and about projects without a `type`. */
+const quietly = ['--disable-warning=ExperimentalWarning', '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON']
 
 /** What a running worker is made of. */
 interface Parts {
@@ -42,9 +45,10 @@ interface Parts {
 }
 
 export class Worker {
+  readonly #app: AnyLovage
   readonly #internals: AppInternals
   readonly #options: ResolvedWorkerOptions
-  readonly #clock: Clock = systemClock
+  readonly #clock: Clock
   readonly #life: Lifecycle
   #parts: Parts | undefined
   /** The node name it has taken; the one it would take, before it started. */
@@ -55,8 +59,10 @@ export class Worker {
 
   /** @throws {ConfigurationError} an option cannot be used. */
   constructor(app: AnyLovage, options: WorkerOptions = {}) {
+    this.#app = app
     this.#internals = internals(app)
     this.#options = resolveWorkerOptions(options, this.#internals.config)
+    this.#clock = this.#internals.clock
     this.#node = `${this.#options.name}@${hostname()}`
     this.#graceMs = this.#options.shutdownTimeoutMs
     this.#life = new Lifecycle({ open: () => this.#open(), close: () => this.#close() })
@@ -173,10 +179,12 @@ export class Worker {
   #createPool(): Pool {
     const { pool, concurrency: slots, threads, source } = this.#options
     if (pool === 'inline' || source === undefined) {
-      return createInlinePool({ slots, clock: this.#clock, runTask: createRunTask(this.#internals) })
+      return createInlinePool({ slots, clock: this.#clock, runTask: createRunTask(this.#app) })
     }
     const entry = new URL(`./task-thread${extname(import.meta.filename)}`, import.meta.url)
-    return createThreadsPool({ slots, threads, entry, workerData: source, clock: this.#clock })
+    const execArgv = [...process.execArgv, ...quietly]
+    const onFault = (message: string): void => this.#options.logger.error(message)
+    return createThreadsPool({ slots, threads, entry, workerData: source, clock: this.#clock, execArgv, onFault })
   }
 
   #card(): WorkerCard {
@@ -190,7 +198,7 @@ export class Worker {
       concurrency,
       pool,
       startedAt: this.#clock.now(),
-      version: this.#internals.version,
+      version,
     }
   }
 
@@ -248,15 +256,15 @@ export class Worker {
   }
 }
 
-function checkTasks({ tasks, duplicates }: AppInternals): void {
-  const twice = duplicates()[0]
+function checkTasks(app: AppInternals): void {
+  const twice = app.duplicates()[0]
   if (twice !== undefined) {
     throw new TaskAlreadyRegisteredError(
-      `The task ${twice.name} is defined twice: in ${twice.files.join(' and in ')}. Rename one, or delete it`,
+      `The task ${twice.name} is defined twice: at ${twice.sites.join(' and at ')}. Rename one, or delete it`,
       { details: { ...twice } },
     )
   }
-  const implemented = [...tasks.values()].some(task => task.handler !== undefined)
+  const implemented = [...app.tasks.values()].some(task => task.handler !== undefined)
   if (!implemented)
     throw new ConfigurationError('0 tasks: what was loaded defines none. -I, or `include` in new Lovage()?')
 }
