@@ -1,0 +1,68 @@
+/** Lovage on an SQLite file, as its users use it: the public API here, `lovage worker` there. */
+import { fileURLToPath } from 'node:url'
+import type * as lovageTasks from './lovage-tasks.ts'
+import type { Client, Peer, ProgressFigures, Sent, Setup } from './peer.ts'
+
+type Tasks = typeof lovageTasks
+
+const tasksFile = fileURLToPath(import.meta.resolve('./lovage-tasks.ts'))
+const commandFile = fileURLToPath(new URL('bin/lovage.js', import.meta.resolve('lovage/package.json')))
+
+export const lovage: Peer = {
+  name: 'lovage',
+  configuration: ({ concurrency }) => ({
+    driver: 'sqlite (node:sqlite)',
+    durability: 'its default: enqueue FULL, claim NORMAL, settle FULL',
+    prefetch: `its default, adaptive; lovage worker -c ${String(concurrency)}`,
+    results: 'kept',
+  }),
+  async openClient({ file }: Setup): Promise<Client> {
+    process.env['LOVAGE_BROKER_URL'] = urlOf(file)
+    return new LovageClient(await import('./lovage-tasks.ts'))
+  },
+  worker: ({ file, concurrency }) => ({
+    args: [commandFile, 'worker', tasksFile, '-c', String(concurrency)],
+    env: { LOVAGE_BROKER_URL: urlOf(file) },
+  }),
+}
+
+function urlOf(file: string): string {
+  return `sqlite://${file}`
+}
+
+class LovageClient implements Client {
+  readonly #tasks: Tasks
+
+  constructor(tasks: Tasks) {
+    this.#tasks = tasks
+  }
+
+  async send(count: number): Promise<Sent> {
+    const { add } = this.#tasks
+    const sent =
+      count === 1
+        ? [await add.delay(1, 1)]
+        : await add.applyMany(Array.from({ length: count }, (_, index) => [index, 1] as const))
+    return {
+      ids: sent.map(({ id }) => id),
+      results: async () => {
+        await Promise.all(sent.map(result => result.get()))
+      },
+    }
+  }
+
+  isReady(id: string): Promise<boolean> {
+    return this.#tasks.add.result(id).ready()
+  }
+
+  async measureProgress(ms: number): Promise<ProgressFigures> {
+    const result = await this.#tasks.spin.delay(ms)
+    let seen = 0
+    for await (const { state } of result.watch()) if (state === 'PROGRESS') seen++
+    return { nsPerCall: await result.get(), writesPerSecond: (seen * 1000) / ms }
+  }
+
+  close(): Promise<void> {
+    return this.#tasks.app.close()
+  }
+}

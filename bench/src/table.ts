@@ -1,0 +1,64 @@
+/** The figures as people read them: ours, and each peer's with its ratio to ours. */
+import type { Machine } from './machine.ts'
+import type { PeerName } from './peers/peer.ts'
+import type { Metric } from './rows/row.ts'
+import type { RowResult } from './run.ts'
+import type { Settings } from './settings.ts'
+
+export type Configurations = Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>
+
+export function formatHeader(machine: Machine, settings: Settings, configurations: Configurations): string {
+  const { cpu, cores, memoryGb, system, node, sqlite, load, fsync } = machine
+  const { rounds, sideMs, batch, concurrency } = settings
+  const sides = Object.entries(configurations).map(
+    ([peer, facts]) =>
+      `  ${peer.padEnd(13)} ${Object.entries(facts)
+        .map(entry => entry.join(': '))
+        .join('; ')}`,
+  )
+  return [
+    `${cpu}, ${String(cores)} cores, ${String(memoryGb)} GB, ${system}; Node ${node}, its SQLite ${sqlite}`,
+    `load ${load.join(' ')}; fsync ${formatNumber(fsync.medianMs)} ms median, ${formatNumber(fsync.p99Ms)} ms p99`,
+    `median of ${String(rounds)} rounds, ${String(sideMs / 1000)} s a side, interleaved; ` +
+      `batches of ${String(batch)}; -c ${String(concurrency)}`,
+    ...sides,
+  ].join('\n')
+}
+
+export function formatRow({ name, title, metrics, sides }: RowResult): string {
+  const peers = Object.keys(sides) as PeerName[]
+  const lines = metrics.map(metric => [
+    `  ${metric.label ?? metric.name} (${metric.unit})`,
+    ...peers.map(peer => formatCell(metric, sides, peer)),
+    metric.goal ?? '',
+  ])
+  const errors = peers.flatMap(peer => {
+    const error = sides[peer]?.error
+    return error === undefined ? [] : [`  ${peer} failed: ${error}`]
+  })
+  return [
+    ...formatColumns([[`${name}: ${title}`], ['', ...peers, lines.some(line => line.at(-1)) ? 'goal' : ''], ...lines]),
+    ...errors,
+  ].join('\n')
+}
+
+function formatCell({ name, unit }: Metric, sides: RowResult['sides'], peer: PeerName): string {
+  const value = sides[peer]?.medians[name]
+  if (value === undefined || Number.isNaN(value)) return sides[peer]?.error === undefined ? '–' : 'failed'
+  const ours = sides.lovage?.medians[name]
+  const isCompared = peer !== 'lovage' && ours !== undefined && ours > 0 && unit !== '×'
+  return isCompared ? `${formatNumber(value)} (${(value / ours).toFixed(2)}×)` : formatNumber(value)
+}
+
+function formatNumber(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
+  return value.toPrecision(3)
+}
+
+/** The first line stands alone; the others are columns. */
+function formatColumns([head = [], ...lines]: readonly (readonly string[])[]): string[] {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)))
+  const pad = (cell: string, column: number) =>
+    column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
+  return [head.join(''), ...lines.map(line => line.map(pad).join('   ').trimEnd())]
+}
