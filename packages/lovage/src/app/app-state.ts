@@ -119,9 +119,7 @@ export class AppState implements AppInternals {
     }
   }
 
-  duplicates(): ReturnType<TaskRegistry['duplicates']> {
-    return this.registry.duplicates()
-  }
+  readonly duplicates: AppInternals['duplicates'] = () => this.registry.duplicates()
 
   takeOver(backend: Backend): () => void {
     this.#assertUnopened('take over')
@@ -141,8 +139,7 @@ export class AppState implements AppInternals {
   publish(backend: Backend, batch: readonly Publication[]): Promise<readonly PublishOutcome[]> {
     const publishing = backend.publish(batch)
     this.#publishing.add(publishing)
-    const done = (): void => void this.#publishing.delete(publishing)
-    publishing.then(done, done)
+    publishing.finally(() => this.#publishing.delete(publishing)).catch(() => undefined)
     return publishing
   }
 

@@ -198,14 +198,19 @@ async function* watchSnapshots(
     },
     signal,
   })
+  const next = async (): Promise<StoredState> => {
+    for (;;) {
+      const state = waiting.shift()
+      if (state !== undefined) return state
+      if (failure !== undefined) throw failure.error
+      await new Promise<void>(resolve => (wake = resolve))
+    }
+  }
   try {
     for (;;) {
-      const next = waiting.shift()
-      if (next !== undefined) {
-        yield toSnapshot(next)
-        if (isReadyState(next.state)) return
-      } else if (failure !== undefined) throw failure.error
-      else await new Promise<void>(resolve => (wake = resolve))
+      const state = await next()
+      yield toSnapshot(state)
+      if (isReadyState(state.state)) return
     }
   } finally {
     end()

@@ -13,11 +13,8 @@ type Arguments = readonly unknown[]
 export function bindArguments(definition: TaskDefinition, wire: WireArguments): Arguments | Promise<Arguments> {
   const { argsSchema, kwargsSchema, params } = definition
   const bound = params === undefined ? wire : bindParams(definition, params, wire)
-  if (argsSchema === undefined && kwargsSchema === undefined) {
-    for (const name in bound.kwargs) throw strangeKwarg(definition, name)
-    return bound.args
-  }
   if (kwargsSchema === undefined) for (const name in bound.kwargs) throw strangeKwarg(definition, name)
+  if (argsSchema === undefined && kwargsSchema === undefined) return bound.args
   if (argsSchema === undefined && bound.args.length > 0) throw positionalArguments(definition, bound.args)
   return applySchemas(definition, bound)
 }

@@ -106,7 +106,7 @@ export class Lovage<Tasks = unknown> {
     const [options, handler] = rest.length > 1 ? rest : [{}, rest[0]]
     assertHandler(name, handler)
     assertObject(name, options)
-    const site = definitionSite(this.task)
+    const site = definitionSite()
     return createTask(this.#state, this.#state.registry.add(createDefinition(name, options, { handler, site })))
   }
 
@@ -123,7 +123,7 @@ export class Lovage<Tasks = unknown> {
   ): DeclaredTask<Name, (...args: CallArgs<A, K, Tuple>) => OutputOf<R>, Metas<Sc>, HandlerArgs<A, K>>
   declareTask(name: string, options: unknown = {}): DeclaredTask {
     assertObject(name, options)
-    const site = definitionSite(this.declareTask)
+    const site = definitionSite()
     return createDeclaredTask(this.#state, this.#state.registry.add(createDefinition(name, options, { site })))
   }
 

@@ -87,16 +87,12 @@ function toTaskMessage(app: AppState, call: Call, times: DueTimes & { readonly n
     owner: options.owner,
     tags: options.tags,
     queuedAt: times.now,
-    headers: customHeaders(options),
+    maxRetries: options.maxRetries,
+    headers: options.headers ?? noHeaders,
   }
 }
 
 const noHeaders: Readonly<Record<string, unknown>> = Object.freeze({})
-
-function customHeaders({ headers, maxRetries }: ApplyOptions): Readonly<Record<string, unknown>> {
-  if (maxRetries === undefined) return headers ?? noHeaders
-  return { ...headers, lovage_max_retries: maxRetries }
-}
 
 /** @throws {EncodeError} naming task and path. @throws {MessageTooLargeError} naming size, limit and remedy. */
 function encodeWithin(message: TaskMessage, wire: WireArguments, maxBodyBytes: number): WireMessage {

@@ -41,7 +41,8 @@ export interface TaskDefinition {
 /** A name with more than one definition, and where they are. */
 export interface Duplicate {
   readonly name: string
-  readonly sites: readonly string[]
+  /** `file:line:column` of each. */
+  readonly files: readonly string[]
 }
 
 /** What `app.task` and `app.declareTask` hand over, as users wrote it. */
@@ -99,7 +100,7 @@ export class TaskRegistry {
     const found: Duplicate[] = []
     for (const [name, { sites }] of this.#entries) {
       const places = sites.length < 2 ? [] : [...new Set(sites.map(site => site()))]
-      if (places.length > 1) found.push({ name, sites: places })
+      if (places.length > 1) found.push({ name, files: places })
     }
     return found
   }
@@ -201,21 +202,15 @@ function assertSchema(where: string, schema: Schema | undefined): void {
   )
 }
 
-/**
- * Where the caller of `below` stands: captured now, which is cheap, and read when asked for, which is not.
- * @param below the function on top of which the caller's line is.
- */
-export function definitionSite(below: (...args: never[]) => unknown): () => string {
+/** Where the caller of the function that calls this stands: captured now, which is cheap, and read when asked for, which is not. */
+export function definitionSite(): () => string {
   const captured: { stack?: string } = {}
-  Error.captureStackTrace(captured, below)
+  Error.captureStackTrace(captured, definitionSite)
   return () => {
-    const line = captured.stack?.split('\n')[1] ?? ''
-    // a query is the mark of a reload, the place is the same
-    return (
-      line
-        .replace(/^\s*at (?:.*\()?(?:file:\/\/)?/, '')
-        .replace(/\)$/, '')
-        .replace(/\?[^:]*/, '') || 'an unknown place'
-    )
+    // the first line is the error's, the second that of the function that asked
+    const line = captured.stack?.split('\n')[2] ?? ''
+    const place = line.replace(/^\s*at (?:.*\()?(?:file:\/\/)?/, '').replace(/\)$/, '')
+    // a query is the mark of a reload: the place is the same
+    return place.replace(/\?[^:]*/, '') || 'an unknown place'
   }
 }

@@ -41,7 +41,11 @@ export async function applyMany(
         `${definition.name}: applyMany cannot take ${name}, which is one call's: use applyAsync`,
       )
   }
-  const wires = await Promise.all([...batch].map(args => checkCall(definition, args)))
+  const wires: WireArguments[] = []
+  for (const args of batch) {
+    const checked = checkCall(definition, args)
+    wires.push(checked instanceof Promise ? await checked : checked)
+  }
   if (wires.length === 0) return []
   const ids = await publishCalls(
     app,

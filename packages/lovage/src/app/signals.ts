@@ -7,9 +7,10 @@ const brand = Symbol.for('lovage.signal')
 abstract class Signal {
   abstract readonly kind: 'retry' | 'ignore' | 'reject'
 
-  get [brand](): true {
-    return true
+  constructor() {
+    Object.defineProperty(this, brand, { value: true })
   }
+
   toString(): string {
     return `task.${this.kind}()`
   }
@@ -50,5 +51,5 @@ export class RejectSignal extends Signal {
 export type TaskSignal = RetrySignal | IgnoreSignal | RejectSignal
 
 export function isTaskSignal(thrown: unknown): thrown is TaskSignal {
-  return typeof thrown === 'object' && thrown !== null && (thrown as { readonly [brand]?: true })[brand] === true
+  return typeof thrown === 'object' && thrown !== null && Reflect.get(thrown, brand) === true
 }

@@ -169,7 +169,9 @@ function progressDocument(
 ): ProgressDocument | undefined {
   if (typeof current !== 'number' || !Number.isFinite(current)) return undefined
   const text = (value: unknown): string | undefined =>
-    value === undefined || value === null ? undefined : shorten(String(value), longestMessage)
+    value === undefined || value === null
+      ? undefined
+      : shorten(typeof value === 'string' ? value : describe(value), longestMessage)
   const document: Record<string, unknown> = { current }
   if (typeof total === 'number' && Number.isFinite(total)) document['total'] = total
   const given = details ?? {}

@@ -20,11 +20,13 @@ export function createTask(app: AppState, definition: TaskDefinition): AnyTask {
 }
 
 export function createDeclaredTask(app: AppState, definition: TaskDefinition): DeclaredTask {
-  function implement(handler: unknown): AnyTask {
-    assertHandler(definition.name, handler)
-    return createTask(app, app.registry.implement(definition, handler, definitionSite(implement)))
+  return {
+    ...createTask(app, definition),
+    implement(handler: unknown) {
+      assertHandler(definition.name, handler)
+      return createTask(app, app.registry.implement(definition, handler, definitionSite()))
+    },
   }
-  return { ...createTask(app, definition), implement }
 }
 
 /** @throws {InvalidArgumentError} */

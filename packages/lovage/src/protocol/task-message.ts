@@ -53,6 +53,8 @@ export interface TaskMessage {
   readonly queuedAt?: number | undefined
   /** The task this one is a replay of. */
   readonly replayOf?: string | undefined
+  /** The caller's own limit on retries, over the task's. */
+  readonly maxRetries?: number | undefined
   /** Custom headers: those that are none of the above. */
   readonly headers: Readonly<Record<string, unknown>>
 }
@@ -139,6 +141,7 @@ function addOwnHeaders(headers: Record<string, unknown>, message: TaskMessage): 
   if (message.tags !== undefined) headers['lovage_tags'] = message.tags
   if (message.queuedAt !== undefined) headers['lovage_queued_at'] = message.queuedAt
   if (message.replayOf !== undefined) headers['lovage_replay_of'] = message.replayOf
+  if (message.maxRetries !== undefined) headers['lovage_max_retries'] = message.maxRetries
   for (const name in message.headers) if (!(name in headers)) headers[name] = message.headers[name]
 }
 

@@ -1,4 +1,5 @@
 /** The public types as users meet them; what must not compile is marked. Compiled, never run. */
+/* oxlint-disable max-params, typescript/unbound-method, typescript/only-throw-error */
 import { expectTypeOf } from 'expect-type'
 import { z } from 'zod'
 import { Lovage, currentTask, unchecked } from '../../src/index.ts'
@@ -72,10 +73,8 @@ const resize = app.task(
 )
 await resize.delay({ url: 'https://a', width: '30' })
 await resize.applyAsync([{ url: 'https://a' }], { priority: 9 })
-const both = app.task(
-  'both',
-  { args: z.tuple([z.number()]), kwargs: unchecked<{ f: boolean }>() },
-  (_t, n, { f }) => (f ? n : 0),
+const both = app.task('both', { args: z.tuple([z.number()]), kwargs: unchecked<{ f: boolean }>() }, (_t, n, { f }) =>
+  f ? n : 0,
 )
 await both.delay(1, { f: true })
 
