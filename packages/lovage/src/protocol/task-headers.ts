@@ -37,7 +37,7 @@ export function readHeaders(headers: Headers, wire: WireMessage, limits: DecodeL
     owner: text(headers['lovage_owner']),
     tags: texts(headers['lovage_tags']),
     queuedAt: count(headers, 'lovage_queued_at'),
-    replayOf: text(headers[('lovage_replay_of', 'lovage_max_retries')]),
+    replayOf: text(headers['lovage_replay_of']),
     maxRetries: count(headers, 'lovage_max_retries'),
     headers: customHeaders(headers, limits.maxHeaderBytes),
   }
