@@ -1,0 +1,99 @@
+/** The tasks a history is made of: what they do when they run, and how they must end. */
+import type { ErrorDocument } from '../../src/core/record.ts'
+import type { RunResult } from '../../src/pools/pool.ts'
+import type { TaskPolicy } from '../../src/worker/decide.ts'
+import type { Random } from './world.ts'
+
+export type Kind = keyof typeof kinds
+
+/** How one run goes: it reports, then ends like this. */
+export type Fate = RunResult | { readonly kind: 'kills'; readonly what: 'process' | 'thread' }
+
+interface KindOfTask {
+  readonly policy: TaskPolicy | undefined
+  /** @param retries before this attempt. @param runs of this task before this one. */
+  readonly fate: (retries: number, runs: number) => Fate
+  readonly ends: 'SUCCESS' | 'FAILURE'
+  /** Runs in a history without faults. */
+  readonly runs: number
+}
+
+const retry = { max: 2, backoff: 'exponential', delayMs: 40, maxDelayMs: 400, jitter: true } as const
+const late: TaskPolicy = { retry, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
+const error: ErrorDocument = { type: 'Error', message: 'no luck', retryable: true }
+const value = (retries: number): Fate => ({ kind: 'returned', value: `"after ${retries} retries"` })
+const retrying: Fate = { kind: 'retry', error: { ...error, type: 'Retry' }, countdownMs: 30 }
+
+export const kinds = {
+  returns: { policy: late, fate: value, ends: 'SUCCESS', runs: 1 },
+  'throws once': {
+    policy: late,
+    fate: retries => (retries === 0 ? { kind: 'threw', error, wantsRetry: true } : value(retries)),
+    ends: 'SUCCESS',
+    runs: 2,
+  },
+  'always throws': { policy: late, fate: () => ({ kind: 'threw', error, wantsRetry: true }), ends: 'FAILURE', runs: 3 },
+  'calls retry': {
+    policy: { ...late, retry: undefined },
+    fate: retries => (retries < 2 ? retrying : value(retries)),
+    ends: 'SUCCESS',
+    runs: 3,
+  },
+  'rejects, requeued': {
+    policy: late,
+    fate: (retries, runs) => (runs === 0 ? { kind: 'rejected', requeue: true } : value(retries)),
+    ends: 'SUCCESS',
+    runs: 2,
+  },
+  rejects: { policy: late, fate: () => ({ kind: 'rejected', requeue: false }), ends: 'FAILURE', runs: 1 },
+  'early ack': { policy: { ...late, acksLate: false }, fate: value, ends: 'SUCCESS', runs: 1 },
+  'unknown name': { policy: undefined, fate: value, ends: 'FAILURE', runs: 0 },
+  'kills its process': { policy: late, fate: () => ({ kind: 'kills', what: 'process' }), ends: 'FAILURE', runs: 3 },
+  'kills its thread': { policy: late, fate: () => ({ kind: 'kills', what: 'thread' }), ends: 'FAILURE', runs: 3 },
+} satisfies Record<string, KindOfTask>
+
+export function kindOf(name: string): KindOfTask {
+  return kinds[name as Kind]
+}
+
+export interface TaskPlan {
+  readonly id: string
+  readonly name: Kind
+  readonly publishAfterMs: number
+  readonly durationMs: number
+  /** Whether it stops when it is told to. */
+  readonly heeds: boolean
+  readonly etaAfterMs: number | undefined
+  readonly expiresAfterMs: number | undefined
+  readonly revokeAfterMs: number | undefined
+}
+
+const ordinary: readonly Kind[] = [
+  ...Array.from({ length: 8 }, () => 'returns' as const),
+  ...(['throws once', 'throws once', 'always throws', 'calls retry'] as const),
+  ...(['rejects, requeued', 'rejects', 'early ack', 'early ack'] as const),
+]
+const poisons: readonly Kind[] = ['kills its process', 'kills its thread']
+
+/** Most histories are of ordinary tasks; some have a poisonous one, a few an unknown one. */
+export function planTasks(random: Random, count: number, hasFaults: boolean): TaskPlan[] {
+  const plans = Array.from({ length: count }, (_, index) => planTask(random, `t${index}`, random.pick(ordinary)))
+  if (hasFaults && random.chance(0.3)) plans.push(planTask(random, 'poison', random.pick(poisons)))
+  if (random.chance(0.05)) plans.push(planTask(random, 'unknown', 'unknown name'))
+  return plans
+}
+
+function planTask(random: Random, id: string, name: Kind): TaskPlan {
+  const maybe = (probability: number, most: number): number | undefined =>
+    random.chance(probability) ? random.between(0, most) : undefined
+  return {
+    id,
+    name,
+    publishAfterMs: random.between(0, 400),
+    durationMs: random.chance(0.2) ? random.between(40, 300) : random.between(0, 12),
+    heeds: random.chance(0.7),
+    etaAfterMs: maybe(0.1, 1500),
+    expiresAfterMs: maybe(0.06, 200),
+    revokeAfterMs: maybe(0.08, 400),
+  }
+}
