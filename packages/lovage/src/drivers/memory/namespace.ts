@@ -87,6 +87,7 @@ export class Namespace {
   /** The owner is not heard of any more: what it holds comes back when its lease ends. */
   vanishOwner(owner: string): void {
     this.#owners.delete(owner)
+    for (const [token, consumer] of this.#holders) if (consumer.owner === owner) this.#holders.delete(token)
     this.wake()
   }
 
