@@ -126,7 +126,9 @@ class TaskRunner {
   }
 
   #abort(runId: number, reason: AbortReason): void {
-    this.#running.get(runId)?.abort(reason)
+    const active = this.#running.get(runId)
+    // its listeners are the task's code: what they throw is its own
+    if (active !== undefined) this.#current.run(active, () => active.abort(reason))
     const at = this.#queue.findIndex((run, index) => index >= this.#head && run.request.runId === runId)
     const [run] = at < 0 ? [] : this.#queue.splice(at, 1)
     if (run !== undefined && startClaimed(this.#claims, run.claim)) this.#end(runId, abortedResult(run.request, reason))

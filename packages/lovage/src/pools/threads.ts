@@ -175,7 +175,7 @@ class ThreadsPool implements Pool {
   }
 
   #dispatchSoon(): void {
-    if (this.#dispatchIsDue) return
+    if (this.#dispatchIsDue || this.#waiting.length === 0) return
     this.#dispatchIsDue = true
     endOfTurn(() => {
       this.#dispatchIsDue = false
@@ -269,7 +269,7 @@ class ThreadsPool implements Pool {
     for (const { runId, result } of ends) thread.release(runId)?.end(result)
     if (thread.phase === 'retiring' && thread.runs.size === 0) void thread.terminate()
     else if (thread.phase === 'open') this.#level(thread)
-    if (this.#waiting.length > 0) this.#dispatchSoon()
+    this.#dispatchSoon()
   }
 
   #started(thread: TaskThread, runId: number): void {
@@ -289,6 +289,7 @@ class ThreadsPool implements Pool {
       this.#report(`thrown ${where}: ${error.traceback ?? error.message}`)
     }
     this.#retire(thread)
+    this.#dispatchSoon()
   }
 
   #retire(thread: TaskThread): void {
@@ -317,6 +318,7 @@ class ThreadsPool implements Pool {
     if (isRunning) this.#takeBack(thread, [...thread.runs.values()])
     for (const run of thread.runs.values())
       run.end(run.doom ?? lostWith(thread, run, phase === 'doomed' ? undefined : why))
+    this.#dispatchSoon()
     // one that was retiring or that we ended has its successor already
     if (!isRunning || phase === 'retiring' || phase === 'doomed') return
     this.#deaths++

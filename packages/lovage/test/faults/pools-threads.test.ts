@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { request, start, threadsPool, valueOf } from '../fixtures/pools/pool-kit.ts'
+import type { Started } from '../fixtures/pools/pool-kit.ts'
 
 const timeLimit = {
   kind: 'killed',
@@ -109,6 +110,19 @@ test('while a thread finishes its runs, its successor gets no more than the free
   expect(most).toEqual([1, 1, 1])
   pool.abort(neighbour.runId, 'revoked')
   await neighbour.result
+})
+
+test('a slot that a fault frees in a thread about to be replaced is used again', async () => {
+  await using pool = await threadsPool({ slots: 2 })
+  const second = start(pool, request('strayOnAbort'))
+  await second.begun
+  await start(pool, request('strayThrow')).result
+  const holder = start(pool, request('heeding'))
+  await holder.begun
+  const behind = start(pool, request('echo', 1))
+  pool.abort(second.runId, 'revoked')
+  expect(await second.result).toMatchObject({ kind: 'threw', error: { message: 'on abort' } })
+  expect(await valueOf(behind.result)).toBe(1)
 })
 
 test('what a task throws after it has ended is reported with its name', async () => {
@@ -226,3 +240,27 @@ test('starts and stops in any order end stopped, with no run unanswered', async 
   expect((await Promise.all(runs.map(run => run.result))).map(result => result.kind)).toHaveLength(3)
   expect(pool.stats().running).toBe(0)
 })
+
+test('among tasks that end their threads in every way, each run ends, and none begins twice', async () => {
+  await using pool = await threadsPool({ slots: 6, threads: 2 })
+  const bad = (i: number): Started =>
+    [
+      () => start(pool, request('spin', null, { hardLimitMs: 15 })),
+      () => start(pool, request('strayThrow')),
+      () => start(pool, request('reallyExit')),
+    ][i % 3]!()
+  const culprits: Started[] = []
+  const good = Array.from({ length: 600 }, (_, i) => {
+    if (i % 40 === 20) culprits.push(bad(i / 20))
+    return start(pool, request('announce'))
+  })
+  const ends = await Promise.all(good.map(run => run.result))
+  const begun = good.map(run => run.reports.length)
+  expect(Math.max(...begun)).toBe(1)
+  expect(begun.filter((count, i) => count === 0 && ends[i]?.kind === 'returned')).toEqual([])
+  // one that was lost had begun; its report may be lost with it
+  const others = ends.filter(end => end.kind !== 'returned')
+  expect(others.filter(end => end.kind !== 'lost' || end.alone)).toEqual([])
+  expect(ends.filter(end => end.kind === 'returned').length).toBeGreaterThan(500)
+  for (const culprit of culprits) expect((await culprit.result).kind).not.toBe('returned')
+}, 20_000)
