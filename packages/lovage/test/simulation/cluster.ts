@@ -143,6 +143,7 @@ export class Cluster {
   }
 
   #publish(publication: Publication): PublishOutcome {
+    if (this.#options.ledger.entry(publication.id).accepted > 0) this.counts.duplicates++
     queues.enqueue(this.#queue, publication, this.#now)
     this.#options.ledger.queued(publication.id)
     if (this.#options.atomic && publication.record !== undefined) this.#keep(publication.record)

@@ -128,7 +128,7 @@ export class Ledger {
     }
     entry.messages--
     for (const successor of successors) this.queued(successor.id)
-    this.#check('7 no late ack before the result is durable', noAckBeforeTheResult(entry, delivery))
+    this.#check('7 no late ack before the result is durable', noAckBeforeTheResult(entry, delivery, successors.length > 0))
     this.#check('1 nothing vanishes', nothingVanishes(entry))
   }
 
@@ -189,12 +189,13 @@ function everyAttemptHasACause({ plan, accepted, handOvers, givenBack, runs }: E
   return runs.size > handOvers ? `${plan.id}: ${runs.size} runs of ${handOvers} hand-overs` : undefined
 }
 
-function noAckBeforeTheResult({ plan, stored }: Entry, { message }: Delivery): Finding {
+/** Its result, or its next attempt. */
+function noAckBeforeTheResult({ plan, stored }: Entry, { message }: Delivery, isRetried: boolean): Finding {
   const retries = Number(message.headers['retries'])
   const isDurable =
     stored !== undefined &&
     (isFinal(stored) || stored.retries > retries || (stored.state === 'RETRY' && stored.retries === retries))
-  if (isDurable || kindOf(plan.name).policy?.acksLate === false) return undefined
+  if (isDurable || isRetried || kindOf(plan.name).policy?.acksLate === false) return undefined
   return `${plan.id} was acked at ${stored?.state ?? 'no state'}`
 }
 
@@ -209,7 +210,7 @@ function endsAsItMust({ plan, stored, final, crashes, cutRuns }: Entry): Finding
   const isStopped = plan.revokeAfterMs !== undefined || plan.expiresAfterMs !== undefined
   const isLost = stored?.state === 'FAILURE' && stored.value?.includes('WorkerLostError') === true
   const isPoison = plan.name.startsWith('kills')
-  const mayBeLost = isPoison || crashes >= 3 || (plan.name === 'early ack' && cutRuns > 0)
+  const mayBeLost = isPoison || crashes >= 3 || (plan.name === 'early ack' && crashes + cutRuns > 0)
   if (isLost ? mayBeLost : stored?.state === kindOf(plan.name).ends) return undefined
   if (isStopped && stored?.state === 'REVOKED') return undefined
   return `${plan.id} (${plan.name}) is ${final}; ${crashes} crashes, ${cutRuns} runs cut short`

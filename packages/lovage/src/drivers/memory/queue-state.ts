@@ -157,6 +157,7 @@ export function settle(state: QueueState, settlement: Settlement, at: Instant): 
   }
   for (const successor of successors) enqueue(state, successor, at)
   if (disposition.kind === 'requeue') {
+    if (disposition.crashed === true) message.crashCount += 1
     message.notBefore = disposition.delayMs === undefined ? 0 : at.now + disposition.delayMs
     place(state, message, at)
   } else if (disposition.kind === 'park') {
