@@ -4,7 +4,7 @@
 // oxlint-disable-next-line no-control-regex
 const unsafe = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028\u2029\u202A-\u202E\u2066-\u2069]/g
 
-/** Control characters as `\x1b` or `\u202e`; tabs and line feeds stay. */
+/** Such characters as `\u001b`, which leaves JSON valid JSON; tabs and line feeds stay. */
 export function printable(text: string): string {
   return text.replaceAll(unsafe, escape)
 }
@@ -16,6 +16,5 @@ export function printableLine(text: string, width: number = Number.POSITIVE_INFI
 }
 
 function escape(character: string): string {
-  const code = character.charCodeAt(0)
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }

@@ -33,6 +33,10 @@ export interface WorkerOptions {
   readonly signals?: boolean | undefined
   /** The module that exports the app, to be loaded again in the task thread. It must not start a worker or a server on import. */
   readonly source?: AppSource | undefined
+  /** The soft limit of tasks that have none of their own. @default none */
+  readonly softTimeLimitMs?: number | undefined
+  /** The hard limit of tasks that have none of their own. @default none */
+  readonly timeLimitMs?: number | undefined
   /** How long a warm stop waits for what runs. @default 25000 */
   readonly shutdownTimeoutMs?: number | undefined
   /** @default JSON or pretty lines on stderr, by `logLevel` */
@@ -50,6 +54,8 @@ export interface ResolvedWorkerOptions {
   readonly signals: boolean
   readonly source: AppSource | undefined
   readonly shutdownTimeoutMs: number
+  readonly softTimeLimitMs: number | undefined
+  readonly timeLimitMs: number | undefined
   readonly logger: Logger
   readonly events: ExecutorEvents | undefined
 }
@@ -71,6 +77,8 @@ export function resolveWorkerOptions(options: WorkerOptions, config: Config): Re
     signals: options.signals ?? false,
     source: options.source,
     shutdownTimeoutMs: options.shutdownTimeoutMs ?? config.shutdownTimeoutMs.value,
+    softTimeLimitMs: options.softTimeLimitMs,
+    timeLimitMs: options.timeLimitMs,
     logger: options.logger ?? createLogger({ level: config.logLevel.value }),
     events: options.events,
   }

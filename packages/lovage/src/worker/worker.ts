@@ -169,7 +169,7 @@ export class Worker {
       clock: this.#clock,
       random: Math.random,
       startedValue: JSON.stringify({ pid: process.pid, hostname: this.#node }),
-      findTask: name => findRunnable(this.#internals, name),
+      findTask: name => findRunnable(this.#internals, name, this.#options),
       isRevoked: id => revokes.find(id),
       onPrefetch: prefetch => this.#parts?.consumer.setPrefetch(prefetch),
       events: joinEvents(logEvents(this.#options.logger), this.#options.events),
