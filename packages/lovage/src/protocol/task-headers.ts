@@ -47,7 +47,7 @@ const knownHeaders: ReadonlySet<string> = new Set(
   (
     'lang task id shadow eta expires group group_index retries timelimit root_id parent_id argsrepr kwargsrepr origin ' +
     'ignore_result replaced_task_nesting stamped_headers stamps compression ' +
-    'lovage_owner lovage_tags lovage_queued_at lovage_replay_of'
+    'lovage_owner lovage_tags lovage_queued_at lovage_replay_of lovage_max_retries'
   ).split(' '),
 )
 
