@@ -18,7 +18,8 @@ export function formatHeader(machine: Machine, settings: Settings, configuration
   )
   return [
     `${cpu}, ${String(cores)} cores, ${String(memoryGb)} GB, ${system}; Node ${node}, its SQLite ${sqlite}`,
-    `load ${load.join(' ')}; fsync ${formatNumber(fsync.medianMs)} ms median, ${formatNumber(fsync.p99Ms)} ms p99`,
+    `load ${load.join(' ')}; fsync ${formatNumber(fsync.medianMs)} ms median, ${formatNumber(fsync.p99Ms)} ms p99, ` +
+      `${formatNumber(fsync.growingMedianMs)} ms when the file grows`,
     `median of ${String(rounds)} rounds, ${String(sideMs / 1000)} s a side, interleaved; ` +
       `batches of ${String(batch)}; -c ${String(concurrency)}`,
     ...sides,

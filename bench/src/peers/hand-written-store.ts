@@ -90,6 +90,12 @@ export class HandWrittenStore {
     return { ids, change: Number(rows.at(-1)?.['n'] ?? change) }
   }
 
+  /** The value of a ready task; undefined: it is not ready. */
+  result(id: string): unknown {
+    const row = this.#prepare(`SELECT value FROM results WHERE id = ? AND state = 'SUCCESS'`).get(id)
+    return row && JSON.parse(String(row['value']))
+  }
+
   isReady(id: string): boolean {
     return this.#prepare(`SELECT 1 FROM results WHERE id = ? AND state = 'SUCCESS'`).get(id) !== undefined
   }

@@ -26,7 +26,7 @@ class HandWrittenClient implements Client {
   readonly #done: WakeFile
   readonly #stopWatching: () => void
   readonly #poll: NodeJS.Timeout
-  readonly #waiting = new Map<string, () => void>()
+  readonly #waiting = new Map<string, (value: unknown) => void>()
   #change: number
   #unsent: Omit<Message, 'key'>[] = []
   /** While something is unsent. */
@@ -96,11 +96,13 @@ class HandWrittenClient implements Client {
   /** Registered in the turn of the commit, before anything is read again. */
   #results(ids: readonly string[]): Promise<void> {
     let left = ids.length
-    return new Promise(resolve => {
-      const onReady = () => {
-        if (--left === 0) resolve()
+    return new Promise((resolve, reject) => {
+      for (const [index, id] of ids.entries()) {
+        this.#waiting.set(id, value => {
+          if (value !== index + 1) reject(new Error(`${String(index)} + 1 gave ${String(value)}`))
+          if (--left === 0) resolve()
+        })
       }
-      for (const id of ids) this.#waiting.set(id, onReady)
     })
   }
 
@@ -108,8 +110,10 @@ class HandWrittenClient implements Client {
     const { ids, change } = this.#store.readySince(this.#change)
     this.#change = change
     for (const id of ids) {
-      this.#waiting.get(id)?.()
+      const onResult = this.#waiting.get(id)
+      if (!onResult) continue
       this.#waiting.delete(id)
+      onResult(this.#store.result(id))
     }
   }
 }

@@ -41,12 +41,14 @@ class LovageClient implements Client {
     const { add } = this.#tasks
     const sent =
       count === 1
-        ? [await add.delay(1, 1)]
+        ? [await add.delay(0, 1)]
         : await add.applyMany(Array.from({ length: count }, (_, index) => [index, 1] as const))
     return {
       ids: sent.map(({ id }) => id),
       results: async () => {
-        await Promise.all(sent.map(result => result.get()))
+        const values = await Promise.all(sent.map(result => result.get()))
+        const wrong = values.findIndex((value, index) => value !== index + 1)
+        if (wrong !== -1) throw new Error(`${String(wrong)} + 1 gave ${String(values[wrong])}`)
       },
     }
   }
