@@ -1,0 +1,52 @@
+/** From a URL to an absolute path, and from a path to a folder that can hold the file. */
+import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ConfigurationError } from '../../core/errors.ts'
+import { toStorageError } from './storage-errors.ts'
+
+/** `sqlite:///abs/queue.db` is absolute; `sqlite:queue.db` lies in the project, wherever in it the process was started. */
+export function resolvePath(url: URL): string {
+  if (url.protocol !== 'sqlite:')
+    throw new ConfigurationError(
+      `${url.href} is no sqlite: URL. Write sqlite:///absolute/path.db or sqlite:relative/path.db.`,
+    )
+  if (url.host !== '') {
+    throw new ConfigurationError(
+      `${url.href} names a host, "${url.host}". Write sqlite:///absolute/path.db (three slashes) or sqlite:relative/path.db (none).`,
+    )
+  }
+  // The path is a URL's: fileURLToPath decodes it and knows drive letters. A relative one is opaque and only percent-decoded.
+  const path = url.pathname.startsWith('/') ? fileURLToPath(`file://${url.pathname}`) : decodeURIComponent(url.pathname)
+  if (path === '' || path.endsWith('/') || path.includes('\0'))
+    throw new ConfigurationError(
+      `${url.href} names no file. Write sqlite:///absolute/path.db or sqlite:relative/path.db.`,
+    )
+  return isAbsolute(path) ? resolve(path) : resolve(projectRoot(process.cwd()), path)
+}
+
+/** The nearest folder upwards that has a package.json, else `from` itself. */
+export function projectRoot(from: string): string {
+  for (let folder = from; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder
+    if (dirname(folder) === folder) return from
+  }
+}
+
+/** Makes the folder; one called `.lovage` keeps itself out of version control. Gives the path with links resolved. */
+export function prepareFolder(path: string): string {
+  const folder = dirname(path)
+  try {
+    const isNew = mkdirSync(folder, { recursive: true }) !== undefined
+    if (isNew && basename(folder) === '.lovage') writeFileSync(join(folder, '.gitignore'), '*\n')
+    return existsSync(path) ? realpathSync(path) : join(realpathSync(folder), basename(path))
+  } catch (error) {
+    throw folderError(path, error)
+  }
+}
+
+function folderError(path: string, error: unknown): Error {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const errcode = code === 'EROFS' || code === 'EACCES' || code === 'EPERM' ? 8 : code === 'ENOSPC' ? 13 : 14
+  return toStorageError(path, Object.assign(new Error(`Its folder cannot be made: ${String(error)}`), { errcode }))
+}

@@ -1,0 +1,101 @@
+/**
+ * Who holds messages: one row for each consuming connection, with a lease that its store thread renews. A process of
+ * the same host is asked whether it lives; of any other only the lease tells. Inside a transaction where it writes.
+ *
+ * | the owner                          | judged | its started messages |
+ * | ---------------------------------- | ------ | -------------------- |
+ * | of an earlier boot                 | dead   | no crash: a reboot   |
+ * | same pid namespace, process gone   | dead   | crash                |
+ * | same pid namespace, lease ended    | frozen | no crash             |
+ * | other pid namespace, lease ended   | dead   | crash                |
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { isProcessAlive, processStart, type HostIdentity } from './host.ts'
+
+interface OwnerRow {
+  readonly id: number
+  readonly pid: number
+  readonly process_start: string
+  readonly boot: string
+  readonly pid_space: string
+  readonly time_space: string
+  readonly lease_until: number
+  readonly seen_at: number
+}
+
+export interface DeadOwner {
+  readonly id: number
+  readonly blame: boolean
+}
+
+export interface OwnerTableOptions {
+  readonly host: HostIdentity
+  readonly leaseMs: number
+}
+
+export class OwnerTable {
+  readonly #host: HostIdentity
+  readonly #leaseMs: number
+  readonly #insert: StatementSync
+  readonly #renew: StatementSync
+  readonly #remove: StatementSync
+  readonly #select: StatementSync
+
+  constructor(db: DatabaseSync, { host, leaseMs }: OwnerTableOptions) {
+    this.#host = host
+    this.#leaseMs = leaseMs
+    this.#insert = db.prepare(
+      `INSERT INTO owners (node, pid, process_start, boot, pid_space, time_space, lease_until, seen_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
+    this.#renew = db.prepare('UPDATE owners SET lease_until = ?, seen_at = ? WHERE id = ?')
+    this.#remove = db.prepare('DELETE FROM owners WHERE id = ?')
+    this.#select = db.prepare('SELECT * FROM owners')
+  }
+
+  /** A new owner for this process. */
+  add(node: string, monotonic: number): number {
+    const { boot, pidSpace, timeSpace } = this.#host
+    const start = processStart(process.pid)
+    const { lastInsertRowid } = this.#insert.run(
+      node,
+      process.pid,
+      start,
+      boot,
+      pidSpace,
+      timeSpace,
+      monotonic + this.#leaseMs,
+      Date.now(),
+    )
+    return Number(lastInsertRowid)
+  }
+
+  /** Whether the row was still there; if not, someone judged this process dead and gave its messages away. */
+  renew(id: number, monotonic: number): boolean {
+    return this.#renew.run(monotonic + this.#leaseMs, Date.now(), id).changes > 0
+  }
+
+  /** Whether the row was there: of several who judge an owner dead, one buries it. */
+  remove(id: number): boolean {
+    return this.#remove.run(id).changes > 0
+  }
+
+  all(): readonly OwnerRow[] {
+    return this.#select.all() as unknown as OwnerRow[]
+  }
+
+  /** `trustLeases` false: this process itself was frozen just now, and the others may have been with it. */
+  judge(owner: OwnerRow, monotonic: number, trustLeases: boolean): DeadOwner | undefined {
+    const { id } = owner
+    if (owner.boot !== this.#host.boot) return { id, blame: false }
+    const isVisible = owner.pid_space === this.#host.pidSpace
+    if (isVisible && !isProcessAlive(owner.pid, owner.process_start)) return { id, blame: true }
+    return trustLeases && this.#hasLapsed(owner, monotonic) ? { id, blame: !isVisible } : undefined
+  }
+
+  #hasLapsed(owner: OwnerRow, monotonic: number): boolean {
+    if (owner.time_space !== this.#host.timeSpace) return owner.seen_at + this.#leaseMs < Date.now()
+    // a lease further off than any can be is of an earlier boot, where the boot has no id
+    return owner.lease_until < monotonic || owner.lease_until > monotonic + 100 * this.#leaseMs
+  }
+}
