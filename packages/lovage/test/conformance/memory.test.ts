@@ -3,9 +3,13 @@ import { memoryBrokerCapabilities } from '../../src/drivers/memory/broker.ts'
 import { openMemory } from '../../src/drivers/memory/memory.ts'
 import type { MemoryConnection, MemoryRegistry } from '../../src/drivers/memory/memory.ts'
 import { memoryResultCapabilities } from '../../src/drivers/memory/results.ts'
-import { brokerConformance } from '../../src/testing/conformance/broker.ts'
-import type { ConformanceDriver } from '../../src/testing/conformance/driver.ts'
-import { createHolder } from '../../src/testing/conformance/holder.ts'
+import type { ConformanceDriver } from '../../src/testing/conformance/index.ts'
+import {
+  brokerConformance,
+  coordinationConformance,
+  createHolder,
+  resultStoreConformance,
+} from '../../src/testing/conformance/index.ts'
 
 const memory: ConformanceDriver = {
   broker: memoryBrokerCapabilities,
@@ -35,3 +39,5 @@ const memory: ConformanceDriver = {
 }
 
 brokerConformance('memory', memory)
+resultStoreConformance('memory', memory)
+coordinationConformance('memory', memory)

@@ -79,9 +79,12 @@ export class MemoryCoordination implements Coordination {
   }
 
   async close(): Promise<void> {
+    const wasOpen = this.#state === 'open'
     this.#state = 'closed'
     for (const watcher of this.#watchers) this.#namespace.keyWatchers.delete(watcher)
     this.#watchers.clear()
+    // a turn without watchers takes the timer away
+    if (wasOpen) await this.#namespace.run(() => undefined)
   }
 
   async #run<T>(step: (at: Instant) => T): Promise<T> {

@@ -173,9 +173,9 @@ export class Namespace {
 
   /** Monotonic: when there is something to do without being asked; Infinity: never. */
   #nextDue(): number {
-    if (this.#owners.size === 0) return Infinity
     const at = this.instant()
-    const waitMs = untilTick(this.queue, at) ?? Infinity
+    // without a living owner nobody could be given what is due
+    const waitMs = (this.#owners.size > 0 ? untilTick(this.queue, at) : undefined) ?? Infinity
     const sweepAt = this.keyWatchers.size > 0 && this.coordination.keys.size > 0 ? this.#sweepAt.keys : Infinity
     return Math.min(at.monotonic + waitMs, sweepAt)
   }

@@ -83,7 +83,10 @@ async function runCase(driver: ConformanceDriver, halves: readonly Half[], each:
   const lab = openLab({ driver, namespace, halves })
   try {
     await each.run(lab)
-  } finally {
-    await lab.close()
+  } catch (error) {
+    // what the case found matters more than what cleaning up after it finds
+    await lab.close().catch(() => undefined)
+    throw error
   }
+  await lab.close()
 }

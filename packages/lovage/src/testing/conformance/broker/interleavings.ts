@@ -6,23 +6,13 @@ import { endOfTurn } from '../../../core/clock.ts'
 import type { Inbox } from '../inbox.ts'
 import type { Lab } from '../lab.ts'
 import { publication } from '../fixtures.ts'
+import { seededRandom } from '../seeded-random.ts'
 import type { Case } from '../suite.ts'
 import { Model } from './model.ts'
 import { eventually } from '../waits.ts'
 
 const seeds = [1, 2, 3, 5, 8, 13, 21, 34]
 const stepCount = 80
-
-/** 0 ≤ random < 1, always the same for a seed (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 interface Party {
   readonly connection: Connection
