@@ -5,6 +5,7 @@
 import type { Broker, Publication, PublishOutcome, Settlement, SettleOutcome } from './broker.ts'
 import type { Coordination } from './coordination.ts'
 import type { ResultStore } from './result-store.ts'
+import { crashPoint } from './core/crash-point.ts'
 
 /** One technology's three halves over one set of connections. */
 export interface Connection {
@@ -61,7 +62,10 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
   }
 }
 
-/** The records follow what was accepted; a late one is harmless, because the worker's are newer. */
+/**
+ * The records follow what was accepted. A late one is harmless, because the worker's are newer, and so is one that the
+ * store refused: to reject for it would make the caller send again what is queued already.
+ */
 async function publishThenStore(
   broker: Broker,
   results: ResultStore,
@@ -70,7 +74,7 @@ async function publishThenStore(
   const outcomes = await broker.publish(batch)
   await Promise.all(
     batch.map(async ({ record }, index) => {
-      if (record !== undefined && outcomes[index]?.accepted === 'yes') await results.put(record)
+      if (record !== undefined && outcomes[index]?.accepted === 'yes') await results.put(record).catch(() => false)
     }),
   )
   return outcomes
@@ -80,5 +84,6 @@ async function publishThenStore(
 async function storeThenSettle(broker: Broker, results: ResultStore, settlement: Settlement): Promise<SettleOutcome> {
   const { record, ...rest } = settlement
   if (record !== undefined) await results.put(record)
+  crashPoint('W7')
   return broker.settle(rest)
 }

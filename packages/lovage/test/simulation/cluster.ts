@@ -36,6 +36,8 @@ export interface ClusterOptions {
 }
 
 type Service = 'broker' | 'store'
+/** A claim's answer is lost only with its asker: else a living worker would hold what it does not know of. */
+type Request = Service | 'claim'
 const keepMs = 86_400_000
 export const queueName = 'celery'
 
@@ -109,7 +111,7 @@ export class Cluster {
   }
 
   claim(process: Process, owner: string, limit: number): Promise<Delivery[]> {
-    return this.#call(process, 'broker', () => {
+    return this.#call(process, 'claim', () => {
       this.#renew(owner, this.#options.leaseMs)
       this.#tick()
       const deliveries = queues.claim(this.#queue, { owner, queues: [queueName], limit })
@@ -246,9 +248,10 @@ export class Cluster {
   }
 
   /** A request, what it does, and its answer: the sender may die at each border, the answer may be lost. */
-  #call<T>(process: Process, service: Service, effect: () => T): Promise<T> {
+  #call<T>(process: Process, request: Request, effect: () => T): Promise<T> {
     const { world, faults, onKill } = this.#options
     const { random } = world
+    const service = request === 'claim' ? 'broker' : request
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const strikes = (rate: number): boolean => faults.active && random.chance(rate)
     const answer = (deliver: () => void): void => void world.after(random.between(0, 2), () => process.do(deliver))
@@ -261,7 +264,7 @@ export class Cluster {
       }
       const value = effect()
       if (strikes(faults.killRate)) onKill(process)
-      if (!strikes(faults.lostAnswerRate) || Array.isArray(value)) return answer(() => resolve(value))
+      if (!strikes(faults.lostAnswerRate) || request === 'claim') return answer(() => resolve(value))
       this.counts.lostAnswers++
       answer(() => reject(new Error('the answer was lost')))
     }

@@ -110,7 +110,12 @@ class Simulation {
     const { world } = this
     const worker = new SimulatedWorker(
       {
-        ...{ world, cluster: this.#cluster, ledger: this.#ledger, slots: this.#slots, leaseMs, revoked: this.#revoked },
+        world,
+        cluster: this.#cluster,
+        ledger: this.#ledger,
+        slots: this.#slots,
+        leaseMs,
+        revoked: this.#revoked,
         pollMs: this.#breakage === 'lost-wakeup' ? undefined : pollMs,
         onKill: process => this.#kill(process),
       },
@@ -137,8 +142,14 @@ class Simulation {
   #scheduleFault(): void {
     const { world } = this
     const { random } = world
-    const strike = random.pick([this.#crash, this.#freeze, this.#refuse, this.#stop, this.#jump])
-    world.after(random.between(0, faultsEndMs - 1), () => strike.call(this))
+    const strike = random.pick([
+      () => this.#crash(),
+      () => this.#freeze(),
+      () => this.#refuse(),
+      () => this.#stop(),
+      () => this.#jump(),
+    ])
+    world.after(random.between(0, faultsEndMs - 1), strike)
   }
 
   #anyWorker(): SimulatedWorker | undefined {
@@ -169,7 +180,8 @@ class Simulation {
     const worker = this.#anyWorker()
     if (worker === undefined || worker.isStopping) return
     this.#counts.stops++
-    void worker.stop(this.world.random.between(0, 200))
+    const graceMs = this.world.random.between(0, 200)
+    worker.process.do(() => void worker.stop(graceMs))
   }
 
   #jump(): void {

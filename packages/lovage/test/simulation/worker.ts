@@ -213,7 +213,7 @@ class SimulatedPool implements Pool {
   #kill(run: PoolRun, what: 'process' | 'thread'): void {
     if (run.request.isolated === true) this.#lose(run, true, true)
     else if (what === 'process') this.#setup.onKill(this.#process)
-    else for (const other of [...this.#running.values()]) if (other.request.isolated !== true) this.#lose(other, true)
+    else for (const other of this.#running.values()) if (other.request.isolated !== true) this.#lose(other, true)
   }
 
   #lose(run: PoolRun, suspect: boolean, alone = false): void {
