@@ -49,7 +49,8 @@ export function resolveRetryPolicy(policy: RetryPolicy | undefined): ResolvedRet
  * @param random 0 ≤ random < 1.
  */
 export function retryDelayMs(policy: ResolvedRetryPolicy, retries: number, random: number): number {
-  const growth = policy.backoff === 'exponential' ? 2 ** retries : 1
+  // 2 ** 1024 is Infinity, and Infinity times a delay of 0 is no number
+  const growth = policy.backoff === 'exponential' ? 2 ** Math.min(retries, 60) : 1
   const delayMs = Math.min(policy.delayMs * growth, policy.maxDelayMs)
   return Math.round(policy.jitter ? delayMs * random : delayMs)
 }

@@ -19,7 +19,8 @@ export function bodyTextOf(wire: WireMessage, limits: DecodeLimits): string {
 
 function toText(bytes: Uint8Array): string {
   if (!isUtf8(bytes)) throw new DecodeError('The body is no valid UTF-8.')
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return buffer.toString('utf8')
 }
 
 function inflate(body: Uint8Array | string, compression: string, limits: DecodeLimits): Uint8Array {

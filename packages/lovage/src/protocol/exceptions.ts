@@ -117,19 +117,19 @@ const modules: ReadonlyMap<string, string> = new Map(
 )
 
 /** Ours that have another name there. */
-const celeryNames: Readonly<Record<string, string>> = {
-  TaskNotRegisteredError: 'NotRegistered',
-  TaskAlreadyRegisteredError: 'AlreadyRegistered',
-  ConfigurationError: 'ImproperlyConfigured',
-  ContentDisallowedError: 'ContentDisallowed',
-}
+const celeryNames: ReadonlyMap<string, string> = new Map([
+  ['TaskNotRegisteredError', 'NotRegistered'],
+  ['TaskAlreadyRegisteredError', 'AlreadyRegistered'],
+  ['ConfigurationError', 'ImproperlyConfigured'],
+  ['ContentDisallowedError', 'ContentDisallowed'],
+])
 
 /** The module of what Python has no class for: it makes one up of the same name. */
 const ourModule = 'lovage'
 
 /** As a Celery client reads it: it raises the class of that name where it has one. */
 export function toCeleryException(document: ErrorDocument): CeleryException {
-  const named = celeryNames[document.type] ?? document.type
+  const named = celeryNames.get(document.type) ?? document.type
   // Python walks the dots of a name
   const type = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/.test(named) ? named : 'Error'
   return {

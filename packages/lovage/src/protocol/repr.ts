@@ -38,11 +38,12 @@ export function kwargsRepr(kwargs: Readonly<Record<string, unknown>>): string {
 /** Any value. */
 export function valueRepr(value: unknown): string {
   const preview: Preview = { text: '', isFull: false }
-  write(preview, value, 1)
+  write(preview, value, 0)
   return preview.text
 }
 
 function put(preview: Preview, text: string): void {
+  if (preview.isFull) return
   const room = maxLength - reserve - preview.text.length
   if (text.length <= room) preview.text += text
   else {
@@ -76,10 +77,13 @@ function numberRepr(value: number): string {
   return Number.isFinite(value) ? String(value) : value > 0 ? 'inf' : '-inf'
 }
 
-const unprintable = /[\\\p{Cc}\p{Bidi_C}\u2028\u2029]/gu
+/** Controls, and what turns or breaks a line. */
+// oxlint-disable-next-line no-control-regex -- controls are what is looked for
+const unprintable = /[\\\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 /** Cut before it is looked through for secrets; a little more than fits, so that a secret is known by its beginning. */
 function writeText(preview: Preview, text: string, prefix = ''): void {
+  if (preview.isFull) return
   const room = maxLength - reserve - preview.text.length
   const shown = redactText(text.length > room ? text.slice(0, room + 128) : text).toWellFormed()
   const escaped = shown.replace(unprintable, escapeCharacter).replaceAll("'", "\\'")
@@ -87,8 +91,8 @@ function writeText(preview: Preview, text: string, prefix = ''): void {
     preview.text += `${prefix}'${escaped}'`
     return
   }
-  put(preview, `${prefix}'${escaped.slice(0, Math.max(0, room - 2))}...`)
-  preview.text += "'"
+  const kept = escaped.slice(0, Math.max(0, room - prefix.length - 1)).toWellFormed()
+  preview.text += `${prefix}'${kept}...'`
   preview.isFull = true
 }
 
@@ -107,7 +111,7 @@ function writeObject(preview: Preview, value: object, level: number): void {
   const type = wireTypeOf(value)
   if (type !== undefined) return put(preview, typedRepr(type, String((value as { readonly text?: unknown }).text)))
   const isList = Array.isArray(value)
-  if (level > maxLevels) return put(preview, isList ? '[...]' : '{...}')
+  if (level >= maxLevels) return put(preview, isList ? '[...]' : '{...}')
   if (isList) return writeList(preview, value, { open: '[', close: ']', level: level + 1 })
   return writeMap(preview, value, level + 1)
 }
@@ -123,7 +127,7 @@ function writeList(preview: Preview, list: readonly unknown[], { open, close, le
   put(preview, open)
   for (let index = 0; index < list.length && !preview.isFull; index++) {
     if (index > 0) put(preview, ', ')
-    if (!preview.isFull) write(preview, list[index], level)
+    write(preview, list[index], level)
   }
   preview.text += close
 }

@@ -210,19 +210,19 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-const otherTypes: Readonly<Record<string, string>> = {
-  'application/x-python-serialize': 'pickle, and decoding pickle can run any code',
-  'application/x-yaml': 'YAML',
-  'application/x-msgpack': 'msgpack',
-  'application/data': 'raw or signed data',
-  'text/plain': 'plain text',
-}
+const otherTypes: ReadonlyMap<string, string> = new Map([
+  ['application/x-python-serialize', 'pickle, and decoding pickle can run any code'],
+  ['application/x-yaml', 'YAML'],
+  ['application/x-msgpack', 'msgpack'],
+  ['application/data', 'raw or signed data'],
+  ['text/plain', 'plain text'],
+])
 
 function assertJson(contentType: string): void {
   if (contentType === 'application/json') return
   const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
   if (type === 'application/json') return
-  const known = otherTypes[type]
+  const known = otherTypes.get(type)
   throw new ContentDisallowedError(
     `A body of the content type ${describe(contentType)}${known === undefined ? '' : ` (${known})`} is refused: only ` +
       `application/json is taken. Where the message comes from, set Celery's task_serializer = 'json' and ` +
