@@ -1,6 +1,6 @@
 /** `npm run bench`: runs the rows, prints them one by one, writes all of it as JSON. Figures never pass or fail. */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { measureFsync } from './fsync.ts'
 import { describeMachine } from './machine.ts'
 import { loadPeer } from './peers/load.ts'
@@ -22,9 +22,9 @@ try {
   process.exitCode = 64
 }
 
-async function bench(settings: Settings): Promise<void> {
-  const chosen = chooseRows(settings.only)
-  mkdirSync(settings.folder, { recursive: true })
+async function bench(given: Settings): Promise<void> {
+  const chosen = chooseRows(given.only)
+  const settings = { ...given, folder: ownFolder(given.folder) }
   const machine = describeMachine(measureFsync(settings.folder, settings.isQuick ? 100 : 1000))
   const configurations = await describePeers(settings)
   console.log(`${formatHeader(machine, settings, configurations)}\n`)
@@ -37,6 +37,15 @@ async function bench(settings: Settings): Promise<void> {
     write(settings.json, { at: new Date().toISOString(), machine, settings, configurations, rows: results })
   }
   console.log(`written to ${settings.json}`)
+}
+
+/** Gone with this process, also when it is interrupted. */
+function ownFolder(parent: string): string {
+  mkdirSync(parent, { recursive: true })
+  const folder = mkdtempSync(join(parent, 'run-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  process.on('SIGINT', () => process.exit(130))
+  return folder
 }
 
 function chooseRows(only: readonly string[]): readonly Row[] {

@@ -26,7 +26,10 @@ export const measureSide = (request: Request): Promise<Figures> => inChild('meas
 /** @throws {Error} what the side failed with. */
 function inChild(phase: Phase, request: Request): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(import.meta.url), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    const child = fork(fileURLToPath(import.meta.url), [], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, NODE_ENV: 'production' },
+    })
     child.once('message', reply => {
       const { value, error } = reply as { value?: unknown; error?: string }
       if (error === undefined) resolve(value)

@@ -43,11 +43,11 @@ export function formatRow({ name, title, metrics, sides }: RowResult): string {
   ].join('\n')
 }
 
-function formatCell({ name, unit }: Metric, sides: RowResult['sides'], peer: PeerName): string {
+function formatCell({ name, unit, isFact }: Metric, sides: RowResult['sides'], peer: PeerName): string {
   const value = sides[peer]?.medians[name]
   if (value === undefined || Number.isNaN(value)) return sides[peer]?.error === undefined ? '–' : 'failed'
   const ours = sides.lovage?.medians[name]
-  const isCompared = peer !== 'lovage' && ours !== undefined && ours > 0 && unit !== '×'
+  const isCompared = peer !== 'lovage' && ours !== undefined && ours > 0 && unit !== '×' && !isFact
   return isCompared ? `${formatNumber(value)} (${(value / ours).toFixed(2)}×)` : formatNumber(value)
 }
 

@@ -36,10 +36,11 @@ function untilReady(child: ChildProcess): Promise<void> {
       output = (output + chunk.toString()).slice(-4000)
       if (!/\bready\b/i.test(output)) return
       clearTimeout(timer)
+      for (const stream of streams) stream?.off('data', onOutput).resume()
       resolve()
     }
-    child.stdout?.on('data', onOutput)
-    child.stderr?.on('data', onOutput)
+    const streams = [child.stdout, child.stderr]
+    for (const stream of streams) stream?.on('data', onOutput)
     child.once('exit', code => {
       clearTimeout(timer)
       fail(`ended with ${String(code)} before it was ready`)

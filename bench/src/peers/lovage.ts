@@ -1,9 +1,8 @@
 /** Lovage on an SQLite file, as its users use it: the public API here, `lovage worker` there. */
 import { fileURLToPath } from 'node:url'
-import type * as lovageTasks from './lovage-tasks.ts'
+import { Lovage } from 'lovage'
+import { defineTasks } from './lovage-tasks.ts'
 import type { Client, Peer, ProgressFigures, Sent, Setup } from './peer.ts'
-
-type Tasks = typeof lovageTasks
 
 const tasksFile = fileURLToPath(import.meta.resolve('./lovage-tasks.ts'))
 const commandFile = fileURLToPath(new URL('bin/lovage.js', import.meta.resolve('lovage/package.json')))
@@ -16,10 +15,7 @@ export const lovage: Peer = {
     prefetch: `its default, adaptive; lovage worker -c ${String(concurrency)}`,
     results: 'kept',
   }),
-  async openClient({ file }: Setup): Promise<Client> {
-    process.env['LOVAGE_BROKER_URL'] = urlOf(file)
-    return new LovageClient(await import('./lovage-tasks.ts'))
-  },
+  openClient: setup => Promise.resolve(new LovageClient(setup)),
   worker: ({ file, concurrency }) => ({
     args: [commandFile, 'worker', tasksFile, '-c', String(concurrency)],
     env: { LOVAGE_BROKER_URL: urlOf(file) },
@@ -31,10 +27,14 @@ function urlOf(file: string): string {
 }
 
 class LovageClient implements Client {
-  readonly #tasks: Tasks
+  readonly #app: Lovage
+  readonly #tasks: ReturnType<typeof defineTasks>
 
-  constructor(tasks: Tasks) {
-    this.#tasks = tasks
+  constructor({ file }: Setup) {
+    // the environment wins over the constructor, so a developer's own must not be there
+    process.env['LOVAGE_BROKER_URL'] = urlOf(file)
+    this.#app = new Lovage('bench')
+    this.#tasks = defineTasks(this.#app)
   }
 
   async send(count: number): Promise<Sent> {
@@ -65,6 +65,6 @@ class LovageClient implements Client {
   }
 
   close(): Promise<void> {
-    return this.#tasks.app.close()
+    return this.#app.close()
   }
 }

@@ -1,7 +1,5 @@
-import { dirname } from 'node:path'
-import { copyOf, remove } from '../data.ts'
 import type { Settings } from '../settings.ts'
-import { drain, fill } from './filled.ts'
+import { drain, fill, withCopy } from './filled.ts'
 import { withClient, type FilledQueue, type Row, type Side } from './row.ts'
 
 export const depth: Row = {
@@ -63,13 +61,13 @@ async function executeCost(side: Side, queue: FilledQueue, copies: number): Prom
 async function enqueueCost(side: Side, queue: FilledQueue): Promise<number> {
   const { batch } = side.settings
   const count = Math.ceil(2000 / batch) * batch
-  const file = copyOf(queue.file, dirname(dirname(queue.file)))
-  const elapsedMs = await withClient({ ...side, setup: { ...side.setup, file } }, async client => {
-    await client.send(batch)
-    const startedAt = performance.now()
-    for (let sent = 0; sent < count; sent += batch) await client.send(batch)
-    return performance.now() - startedAt
-  })
-  remove(file)
+  const elapsedMs = await withCopy(side, queue, copied =>
+    withClient(copied, async client => {
+      await client.send(batch)
+      const startedAt = performance.now()
+      for (let sent = 0; sent < count; sent += batch) await client.send(batch)
+      return performance.now() - startedAt
+    }),
+  )
   return (elapsedMs * 1000) / count
 }

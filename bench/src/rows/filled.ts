@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { copyOf, freshFile, remove } from '../data.ts'
 import { usageOf } from '../process-tree.ts'
 import { startWorker } from '../worker-process.ts'
+import type { Client } from '../peers/peer.ts'
 import { withClient, type FilledQueue, type Side } from './row.ts'
 
 /** Every so many tasks one is looked at. */
@@ -30,41 +31,59 @@ export interface Drained {
 }
 
 /** A worker takes from a copy of the queue, for `ms` or until it is empty. Its start is not counted, nor its last claim. */
-export async function drain(side: Side, queue: FilledQueue, ms: number): Promise<Drained> {
+export function drain(side: Side, queue: FilledQueue, ms: number): Promise<Drained> {
+  return withCopy(side, queue, copied =>
+    withClient(copied, async client => {
+      const worker = await startWorker(side.peer.worker(copied.setup))
+      try {
+        return await watchDrain({ client, workerPid: worker.pid, ids: queue.sampleIds, ms })
+      } finally {
+        await worker.stop()
+      }
+    }),
+  )
+}
+
+export async function withCopy<T>(side: Side, queue: FilledQueue, use: (copied: Side) => Promise<T>): Promise<T> {
   const file = copyOf(queue.file, dirname(dirname(queue.file)))
-  const setup = { ...side.setup, file }
-  const drained = await withClient({ ...side, setup }, async client => {
-    const worker = await startWorker(side.peer.worker(setup))
-    try {
-      const { sampleIds } = queue
-      const next = async (from: number): Promise<number> => {
-        let at = from
-        for (let id = sampleIds[at]; id !== undefined && (await client.isReady(id)); id = sampleIds[at]) at++
-        return at
-      }
-      const look = () => ({ at: performance.now(), cpuMs: usageOf(worker.pid)?.cpuMs ?? Number.NaN })
-      const last = sampleIds.length - 1
-      let first = await next(0)
-      while (first === 0) {
-        await sleep(1)
-        first = await next(0)
-      }
-      const start = look()
-      let reached = first
-      while (reached <= last && performance.now() - start.at < ms) {
-        await sleep(lookEveryMs)
-        reached = await next(reached)
-      }
-      const end = look()
-      return {
-        tasks: (reached - first) * sampleEvery,
-        elapsedMs: end.at - start.at,
-        workerCpuMs: end.cpuMs - start.cpuMs,
-      }
-    } finally {
-      await worker.stop()
-    }
-  })
-  remove(file)
-  return drained
+  try {
+    return await use({ ...side, setup: { ...side.setup, file } })
+  } finally {
+    remove(file)
+  }
+}
+
+interface Watched {
+  readonly client: Client
+  readonly workerPid: number
+  readonly ids: readonly string[]
+  readonly ms: number
+}
+
+async function watchDrain({ client, workerPid, ids, ms }: Watched): Promise<Drained> {
+  const look = () => ({ at: performance.now(), cpuMs: usageOf(workerPid)?.cpuMs ?? Number.NaN })
+  const first = await firstUnready(client, ids, 0)
+  let reached = first
+  while (reached === first) {
+    await sleep(1)
+    reached = await firstUnready(client, ids, first)
+  }
+  const start = { ...look(), reached }
+  while (reached < ids.length && performance.now() - start.at < ms) {
+    await sleep(lookEveryMs)
+    reached = await firstUnready(client, ids, reached)
+  }
+  const end = look()
+  return {
+    tasks: (reached - start.reached) * sampleEvery,
+    elapsedMs: end.at - start.at,
+    workerCpuMs: end.cpuMs - start.cpuMs,
+  }
+}
+
+/** Queues are emptied in order, so everything before it is ready. */
+async function firstUnready(client: Client, ids: readonly string[], from: number): Promise<number> {
+  let at = from
+  for (let id = ids[at]; id !== undefined && (await client.isReady(id)); id = ids[at]) at++
+  return at
 }

@@ -10,7 +10,9 @@ export interface Metric {
   readonly unit: '/s' | 'ms' | 'µs' | 'ns' | '%' | 'MB' | '×'
   /** Shown instead of the name. */
   readonly label?: string
-  /** What DESIGN wants of Lovage; shown, never checked. */
+  /** Of the machine and not of the side: not compared. */
+  readonly isFact?: boolean
+  /** What is wanted of Lovage; shown, never checked. */
   readonly goal?: string
 }
 
