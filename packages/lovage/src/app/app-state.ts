@@ -16,14 +16,14 @@ import type { Config, ConfigSources } from './config.ts'
 import { connectBackend } from './connections.ts'
 import type { AppInternals } from './internals.ts'
 import type { LovageOptions } from './lovage.ts'
-import { printOnce } from './process-wide.ts'
+import { printOnce, shownPlace } from './process-wide.ts'
 import { TaskRegistry } from './registry.ts'
 import { routeOf } from './routing.ts'
 import { settingNames } from './settings.ts'
 
 export class AppState implements AppInternals {
   readonly name: string
-  readonly clock: Clock = systemClock
+  #clock: Clock = systemClock
   readonly registry: TaskRegistry = new TaskRegistry()
   readonly #options: LovageOptions
   #state: 'unopened' | 'open' | 'closed' = 'unopened'
@@ -41,6 +41,10 @@ export class AppState implements AppInternals {
     assertAppOptions(options)
     this.name = name
     this.#options = options
+  }
+
+  get clock(): Clock {
+    return this.#clock
   }
 
   get tasks(): TaskRegistry['tasks'] {
@@ -102,7 +106,7 @@ export class AppState implements AppInternals {
       resultExpiresMs: config.resultExpiresMs.value,
     })
     if (config.brokerUrl.source === 'default')
-      printOnce(`lovage: no broker URL is set; the queue is ${backend.description.transport}`)
+      printOnce(`lovage: no broker URL is set; the queue is ${shownPlace(backend.description.transport)}`)
     return backend
   }
 
@@ -121,16 +125,18 @@ export class AppState implements AppInternals {
 
   readonly duplicates: AppInternals['duplicates'] = () => this.registry.duplicates()
 
-  takeOver(backend: Backend): () => void {
+  takeOver(backend: Backend, clock: Clock = systemClock): () => void {
     this.#assertUnopened('take over')
     const held = Promise.resolve(backend)
     this.#backend = held
     this.#state = 'open'
     this.#isTakenOver = true
+    this.#clock = clock
     return () => {
       if (this.#backend !== held) return
       this.#backend = undefined
       this.#isTakenOver = false
+      this.#clock = systemClock
       if (this.#state === 'open') this.#state = 'unopened'
     }
   }

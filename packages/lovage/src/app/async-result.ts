@@ -3,6 +3,7 @@ import type { Backend } from '../backend.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import type { StoredState } from '../core/record.ts'
 import { ResultTimeoutError, TaskFailedError, TaskRevokedError } from '../core/errors.ts'
+import { revokePrefix } from '../core/keys.ts'
 import { isReadyState } from '../core/states.ts'
 import { assertMs, assertOptionNames, assertText } from './options.ts'
 import { toSnapshot } from './snapshot.ts'
@@ -14,8 +15,6 @@ export interface ResultSource {
   backend(): Promise<Backend>
 }
 
-/** The prefix of the keys that workers watch; what follows is the task id. */
-const revokePrefix = 'revoke/'
 /** Until then a worker may take up a revoked task that waits for its time; a week. */
 const revokeMs = 7 * 86_400_000
 

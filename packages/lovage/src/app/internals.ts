@@ -28,10 +28,11 @@ export interface AppInternals {
   loadIncludes(): Promise<void>
   duplicates(): readonly Duplicate[]
   /**
-   * Binds an app that is not open to a backend of the caller's, who closes it. The function gives the app back, unopened.
+   * Binds an app that is not open to a backend of the caller's, who closes it, and to a clock. The function gives the
+   * app back, unopened.
    * @throws {IllegalStateError} the app is already open, or closed.
    */
-  takeOver(backend: Backend): () => void
+  takeOver(backend: Backend, clock?: Clock): () => void
 }
 
 /** @internal */

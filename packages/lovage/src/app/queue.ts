@@ -2,6 +2,7 @@
 import type { QueueStats } from '../broker.ts'
 import type { AppState } from './app-state.ts'
 import { InvalidArgumentError } from '../core/errors.ts'
+import { pausePrefix } from '../core/keys.ts'
 import { assertText } from './options.ts'
 
 export interface Queue {
@@ -15,8 +16,6 @@ export interface Queue {
   purge(): Promise<number>
 }
 
-/** The prefix of the keys that workers watch; what follows is the queue's name. */
-const pausePrefix = 'paused/'
 /** A key must end some day; a queue paused for ten years is not missed. */
 const pauseMs = 10 * 365 * 86_400_000
 

@@ -216,7 +216,7 @@ export interface TaskContext<St extends States = AnyStates> {
   sleep(ms: number): Promise<void>
   /** Throws. Write `throw task.retry(…)`: the compiler then knows that the code below is not reached. */
   retry(options?: RetryOptions): never
-  /** Throws. The task ends and leaves no state. */
+  /** Throws. There was nothing to do: the task ends in SUCCESS with no value. */
   ignore(reason?: string): never
   /** Throws. The message goes back to the queue, or to the dead letters. */
   reject(options?: { readonly requeue?: boolean | undefined }): never

@@ -2,7 +2,7 @@
 import type { Backend } from '../backend.ts'
 import { presencePrefix } from '../core/keys.ts'
 import type { AppState } from './app-state.ts'
-import { printOnce, processWide } from './process-wide.ts'
+import { printOnce, processWide, shownPlace } from './process-wide.ts'
 
 /** Where nobody looks for the hint, or a missing worker is meant. */
 const quietEnvironments: readonly string[] = ['production', 'test']
@@ -16,7 +16,8 @@ export function hintAtMissingWorker(app: AppState, backend: Backend): void {
   if (quietEnvironments.includes(process.env['NODE_ENV'] ?? '') || app.isTakenOver) return
   backend.coordination.list(presencePrefix).then(
     workers => {
-      if (workers.length === 0) printOnce(`No worker has been seen on ${transport}. Start one: npx lovage worker`)
+      if (workers.length === 0)
+        printOnce(`No worker has been seen on ${shownPlace(transport)}. Start one: npx lovage worker`)
     },
     // what cannot be asked is not worth a word
     () => undefined,

@@ -7,7 +7,7 @@ import type { AsyncResult, Snapshot } from '../app/types.ts'
 import { systemClock, type Clock } from '../core/clock.ts'
 import { formatDuration } from '../core/duration.ts'
 import { printableLine } from '../core/printable.ts'
-import { presencePrefix } from '../worker/presence.ts'
+import { presencePrefix } from '../core/keys.ts'
 import { exitCodes } from './exit-codes.ts'
 import { describeSnapshot, progressDetail, snapshotJson, stateStyle } from './format-snapshot.ts'
 import type { Terminal } from './terminal.ts'
@@ -46,7 +46,7 @@ export async function followTask(result: AsyncResult, options: FollowOptions): P
     if (!stopped.signal.aborted) throw error
     view.end()
     options.terminal.err(`Stopped following; the task goes on. Look again: lovage result ${result.id} --follow`)
-    options.terminal.err(`To end the task: lovage revoke ${result.id}`)
+    options.terminal.err(`To end the task: lovage revoke ${result.id} --terminate`)
     return exitCodes.ok
   } finally {
     hint.cancel()

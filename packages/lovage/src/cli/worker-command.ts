@@ -1,13 +1,11 @@
 /** `lovage worker`: loads the tasks, says what it found, runs them until it is told to stop. */
 import { globSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { createLogger } from '../app/logger.ts'
 import { importProjectFile } from '../app/loading/import-app.ts'
 import type { SettingName } from '../app/settings.ts'
 import type { Logger } from '../app/types.ts'
-import { systemClock } from '../core/clock.ts'
 import { ConfigurationError } from '../core/errors.ts'
 import { nearest } from '../core/suggest.ts'
 import { Worker, type WorkerOptions } from '../worker/index.ts'
@@ -80,15 +78,19 @@ async function serve(session: Session, options: Options, terminal: Terminal): Pr
   assertSomeTasks(session)
   const logger = createLogger({
     level: session.internals.config.logLevel.value,
-    format: options.json === true || !process.stdout.isTTY ? 'json' : 'pretty',
+    format: options.json === true ? 'json' : undefined,
   })
   const worker = new Worker(session.app, workerOptions({ session, options, include, logger }))
   const { description } = await session.internals.backend()
-  const stopped = whenStopped(worker)
+  let wasAsked = false
+  for (const signal of stopSignals) process.once(signal, () => (wasAsked = true))
   await showBanner({ session, options, worker, description }, terminal)
   await worker.start()
   logger.info(`${worker.node} ready.`)
-  return await stopped
+  // for a parent that waits: `wait_ready` of a process manager, `npm start`
+  process.send?.('ready')
+  await worker.stopped()
+  return wasAsked ? exitCodes.ok : exitCodes.unavailable
 }
 
 /** `-I` takes globs and files, relative to where the command runs. @throws {ConfigurationError} one matches nothing. */
@@ -112,6 +114,8 @@ function assertSomeTasks({ internals, source }: Session): void {
   })
 }
 
+const stopSignals = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
+
 interface WorkerParts {
   readonly session: Session
   readonly options: Options
@@ -119,12 +123,8 @@ interface WorkerParts {
   readonly logger: Logger
 }
 
-function workerOptions({ session, options, include, logger }: WorkerParts): WorkerOptions {
-  const { internals, source } = session
-  const { queues } = internals.config
+function workerOptions({ session: { source }, options, include, logger }: WorkerParts): WorkerOptions {
   return {
-    queues: queues.value.length > 0 ? queues.value : queuesOfTasks(session),
-    concurrency: internals.config.concurrency.value ?? availableParallelism(),
     pool: poolOf(options.pool),
     name: nodeName(options.hostname),
     signals: true,
@@ -133,13 +133,6 @@ function workerOptions({ session, options, include, logger }: WorkerParts): Work
     timeLimitMs: options.timeLimit,
     logger,
   }
-}
-
-/** The default queue and those that the tasks here and the routes name. */
-function queuesOfTasks({ internals }: Session): readonly string[] {
-  const own = [...internals.tasks.values()].filter(({ handler }) => handler !== undefined)
-  const queues = own.map(({ name, options }) => options.queue ?? internals.queueOf(name))
-  return [...new Set([internals.config.defaultQueue.value, ...queues])]
 }
 
 const pools: Readonly<Record<string, 'threads' | 'inline'>> = { threads: 'threads', inline: 'inline', solo: 'inline' }
@@ -158,20 +151,6 @@ function poolOf(given: string | undefined): 'threads' | 'inline' {
 /** Celery's `%h` and `%n`; the host is added by the worker, which knows it. */
 function nodeName(given: string | undefined): string {
   return (given ?? 'lovage').replace(/@.*$/, '').replaceAll('%n', 'lovage').replaceAll('%h', '') || 'lovage'
-}
-
-/** Resolves to the exit code when nothing of it runs: after a signal, or when it gave up by itself. */
-function whenStopped(worker: Worker): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>()
-  const onSignal = (): void => void worker.stop().then(() => resolve(exitCodes.ok), reject)
-  // beside the worker's own listeners: those say what is going on, and know a second signal from the first
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.once(signal, onSignal)
-  const look = systemClock.every(500, () => {
-    if (worker.state !== 'stopped') return
-    look.cancel()
-    resolve(exitCodes.unavailable)
-  })
-  return promise.finally(() => look.cancel())
 }
 
 interface Shown {

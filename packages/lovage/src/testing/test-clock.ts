@@ -36,20 +36,28 @@ export class TestClock implements Clock {
   }
 
   /**
-   * Moves the time forward, firing timers in the order they fall due; between two, what they set off gets its turns of
-   * the event loop. Resolves when the time is reached.
+   * Moves the time forward, from one timer to the next; between two, what they set off gets its turns of the event loop.
+   * A periodic timer fires once, however many of its periods were jumped over. Resolves when the time is reached.
    */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms
     await settleTurns()
-    for (let next = this.#next(until); next !== undefined; next = this.#next(until)) {
-      this.#now = Math.max(this.#now, next.dueAt)
-      if (next.everyMs === undefined) this.#entries.delete(next)
-      else next.dueAt += next.everyMs
-      next.run()
+    for (let next = this.#nextOnce(until); next !== undefined; next = this.#nextOnce(until)) {
+      await this.#reach(next.dueAt)
+      if (this.#entries.delete(next)) next.run()
       await settleTurns()
     }
-    this.#now = until
+    await this.#reach(until)
+  }
+
+  async #reach(time: number): Promise<void> {
+    this.#now = Math.max(this.#now, time)
+    for (const entry of [...this.#entries]) {
+      if (entry.everyMs === undefined || entry.dueAt > this.#now || !this.#entries.has(entry)) continue
+      entry.dueAt = this.#now + entry.everyMs
+      entry.run()
+      await settleTurns()
+    }
   }
 
   #add(entry: Entry): Timer {
@@ -57,10 +65,10 @@ export class TestClock implements Clock {
     return { cancel: () => void this.#entries.delete(entry) }
   }
 
-  #next(until: number): Entry | undefined {
+  #nextOnce(until: number): Entry | undefined {
     let first: Entry | undefined
     for (const entry of this.#entries) {
-      if (entry.dueAt > until) continue
+      if (entry.everyMs !== undefined || entry.dueAt > until) continue
       if (
         first === undefined ||
         entry.dueAt < first.dueAt ||

@@ -1,9 +1,7 @@
 /** Fetches for the executor: one subscription over all queues, its prefetch, and the queues that are paused. */
 import type { Backend } from '../backend.ts'
 import type { Delivery, Subscription } from '../broker.ts'
-
-/** The prefix of the keys of paused queues; what follows is the queue's name. */
-export const pausePrefix = 'paused/'
+import { pausePrefix } from '../core/keys.ts'
 
 export interface ConsumerOptions {
   readonly backend: Backend

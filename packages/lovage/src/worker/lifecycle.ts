@@ -13,6 +13,7 @@ export class Lifecycle {
   #state: LifeState = 'idle'
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
+  readonly #onStopped: (() => void)[] = []
 
   constructor(steps: { readonly open: () => Promise<void>; readonly close: () => Promise<void> }) {
     this.#open = steps.open
@@ -21,6 +22,12 @@ export class Lifecycle {
 
   get state(): LifeState {
     return this.#state
+  }
+
+  /** Resolves when it has stopped, whoever stopped it; at once when it already is. */
+  stopped(): Promise<void> {
+    if (this.#state === 'stopped') return Promise.resolve()
+    return new Promise(resolve => this.#onStopped.push(resolve))
   }
 
   start(): Promise<void> {
@@ -50,16 +57,15 @@ export class Lifecycle {
   async #stop(): Promise<void> {
     // a failed start has nothing to stop, and its caller has the error
     await this.#starting?.catch(() => undefined)
-    if (this.#state !== 'running') {
-      this.#state = 'stopped'
-      return
-    }
-    this.#state = 'draining'
     try {
-      await this.#close()
+      if (this.#state === 'running') {
+        this.#state = 'draining'
+        await this.#close()
+      }
     } finally {
       this.#state = 'stopped'
       this.#starting = undefined
+      for (const tell of this.#onStopped.splice(0)) tell()
     }
   }
 }

@@ -1,6 +1,7 @@
 /** What a worker may be told, and what that comes to. */
 import { availableParallelism } from 'node:os'
 import type { Config } from '../app/config.ts'
+import type { AppInternals } from '../app/internals.ts'
 import { createLogger } from '../app/logger.ts'
 import type { Logger } from '../app/types.ts'
 import { ConfigurationError, describe } from '../core/errors.ts'
@@ -19,7 +20,7 @@ export interface AppSource {
 }
 
 export interface WorkerOptions {
-  /** @default the app's default queue, `celery` */
+  /** @default the app's default queue, `celery`, and those that its tasks and routes name */
   readonly queues?: readonly string[] | undefined
   /** How many tasks run at once. @default the number of cores */
   readonly concurrency?: number | undefined
@@ -46,7 +47,8 @@ export interface WorkerOptions {
 }
 
 export interface ResolvedWorkerOptions {
-  readonly queues: readonly string[]
+  /** Undefined: those of the tasks, which are known when all are loaded. */
+  readonly queues: readonly string[] | undefined
   readonly concurrency: number
   readonly pool: 'inline' | 'threads'
   readonly threads: number
@@ -69,7 +71,7 @@ export function resolveWorkerOptions(options: WorkerOptions, config: Config): Re
     )
   }
   return {
-    queues: queuesOf(options.queues ?? [config.defaultQueue.value]),
+    queues: givenQueues(options.queues ?? config.queues.value),
     concurrency: positive('concurrency', options.concurrency ?? config.concurrency.value ?? availableParallelism()),
     pool,
     threads: positive('threads', options.threads ?? 1),
@@ -89,11 +91,20 @@ function positive(option: string, value: number): number {
   throw new ConfigurationError(`${option} is ${describe(value)}; give a whole number from 1 to 10000`)
 }
 
-function queuesOf(queues: readonly string[]): readonly string[] {
+function givenQueues(queues: readonly string[]): readonly string[] | undefined {
+  if (queues.length === 0) return undefined
   const wanted = [...new Set(queues.map(queue => queue.trim()).filter(queue => queue !== ''))]
-  if (wanted.length === 0)
-    throw new ConfigurationError('queues is empty; name at least one, or leave it out for the default queue')
-  return wanted
+  if (wanted.length > 0) return wanted
+  throw new ConfigurationError(
+    `queues is ${describe(queues)}: name at least one, or leave it out for those of the tasks`,
+  )
+}
+
+/** The default queue, and those that the tasks implemented here and the routes name. */
+export function queuesOfTasks(app: AppInternals): readonly string[] {
+  const own = [...app.tasks.values()].filter(({ handler }) => handler !== undefined)
+  const queues = own.map(({ name, options }) => options.queue ?? app.queueOf(name))
+  return [...new Set([app.config.defaultQueue.value, ...queues])]
 }
 
 function nameOf(name: string): string {

@@ -1,9 +1,7 @@
 /** Tells the others that this worker lives, under its node name, until it stops or its heartbeat does. */
 import type { Coordination } from '../coordination.ts'
 import type { Clock, Timer } from '../core/clock.ts'
-
-/** The prefix of the keys; what follows is the node name. The value is a `WorkerCard` in JSON. */
-export const presencePrefix = 'worker/'
+import { presencePrefix } from '../core/keys.ts'
 
 /** What is known of a living worker. */
 export interface WorkerCard {

@@ -1,8 +1,6 @@
 /** What has been revoked, from Coordination: so that neither a restart nor a worker started later forgets it. */
 import type { Coordination } from '../coordination.ts'
-
-/** The prefix of the keys; what follows is the task id. */
-export const revokePrefix = 'revoke/'
+import { revokePrefix } from '../core/keys.ts'
 
 export interface RevokeRequest {
   readonly terminate: boolean

@@ -18,7 +18,7 @@ import { Consumer } from './consumer.ts'
 import { Executor, type ExecutorEvents } from './executor.ts'
 import { Lifecycle, type LifeState } from './lifecycle.ts'
 import { logEvents } from './log-events.ts'
-import { resolveWorkerOptions, type ResolvedWorkerOptions, type WorkerOptions } from './options.ts'
+import { queuesOfTasks, resolveWorkerOptions, type ResolvedWorkerOptions, type WorkerOptions } from './options.ts'
 import { Presence, type WorkerCard } from './presence.ts'
 import { Revokes } from './revokes.ts'
 import { findRunnable } from './runnable.ts'
@@ -77,8 +77,9 @@ export class Worker {
     return this.#node
   }
 
+  /** The queues it takes from; those of the tasks known so far, when none were given. */
   get queues(): readonly string[] {
-    return this.#options.queues
+    return this.#options.queues ?? queuesOfTasks(this.#internals)
   }
 
   get concurrency(): number {
@@ -115,6 +116,11 @@ export class Worker {
     return this.#life.stop()
   }
 
+  /** Resolves when it has stopped, for whatever reason: a call, a signal, a broker that is gone for good. */
+  stopped(): Promise<void> {
+    return this.#life.stopped()
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
   }
@@ -145,13 +151,13 @@ export class Worker {
 
   async #assemble(made: Pick<Parts, 'backend' | 'pool' | 'revokes' | 'presence'>): Promise<Parts> {
     const { backend, pool, revokes, presence } = made
-    const { queues, logger } = this.#options
+    const { logger } = this.#options
     this.#node = await presence.start(this.#card(), error => logger.warn(`heartbeat: ${coerceError(error).message}`))
     const executor = this.#createExecutor(backend, pool, revokes)
     await revokes.start(backend.coordination, (id, { terminate }) => executor.revoke(id, terminate, terminateGraceMs))
     const consumer = new Consumer({
       backend,
-      queues,
+      queues: this.queues,
       node: this.#node,
       prefetch: executor.prefetch,
       onDeliveries: batch => executor.accept(batch),
@@ -188,12 +194,12 @@ export class Worker {
   }
 
   #card(): WorkerCard {
-    const { queues, concurrency, pool } = this.#options
+    const { concurrency, pool } = this.#options
     return {
       node: this.#node,
       pid: process.pid,
       host: hostname(),
-      queues,
+      queues: this.queues,
       tasks: [...this.#internals.tasks.keys()],
       concurrency,
       pool,
@@ -260,7 +266,7 @@ function checkTasks(app: AppInternals): void {
   const twice = app.duplicates()[0]
   if (twice !== undefined) {
     throw new TaskAlreadyRegisteredError(
-      `The task ${twice.name} is defined twice: at ${twice.sites.join(' and at ')}. Rename one, or delete it`,
+      `The task ${twice.name} is defined twice: at ${twice.files.join(' and at ')}. Rename one, or delete it`,
       { details: { ...twice } },
     )
   }
