@@ -36,6 +36,11 @@ export function processWide(): ProcessWide {
   })
 }
 
+/** What a connection calls itself, for people: a file by its path, anything else by its masked URL. */
+export function shownPlace(description: string): string {
+  return description.replace(/^[a-z]+:\/\/(?=\/)/, '')
+}
+
 /** Prints a line to stderr, once per process. */
 export function printOnce(line: string): void {
   const { printed } = processWide()
