@@ -28,10 +28,13 @@ export function formatHeader(machine: Machine, settings: Settings, configuration
 
 export function formatRow({ name, title, metrics, sides }: RowResult): string {
   const peers = Object.keys(sides) as PeerName[]
-  const lines = metrics.map(metric => [
-    `  ${metric.label ?? metric.name} (${metric.unit})`,
-    ...peers.map(peer => formatCell(metric, sides, peer)),
-    metric.goal ?? '',
+  const lines = metrics.flatMap(metric => [
+    [
+      `  ${metric.label ?? metric.name} (${metric.unit})`,
+      ...peers.map(peer => formatCell(metric, sides, peer)),
+      metric.isCpu ? '' : (metric.goal ?? ''),
+    ],
+    ...formatOwnCost(metric, sides, peers),
   ])
   const errors = peers.flatMap(peer => {
     const error = sides[peer]?.error
@@ -41,6 +44,19 @@ export function formatRow({ name, title, metrics, sides }: RowResult): string {
     ...formatColumns([[`${name}: ${title}`], ['', ...peers, lines.some(line => line.at(-1)) ? 'goal' : ''], ...lines]),
     ...errors,
   ].join('\n')
+}
+
+/** Our CPU time without what the same durable work costs by hand. */
+function formatOwnCost(
+  { name, unit, isCpu, goal = '' }: Metric,
+  sides: RowResult['sides'],
+  peers: readonly PeerName[],
+): string[][] {
+  const ours = sides.lovage?.medians[name]
+  const byHand = sides['hand-written']?.medians[name]
+  if (!isCpu || ours === undefined || byHand === undefined) return []
+  const cells = peers.map(peer => (peer === 'lovage' ? formatNumber(ours - byHand) : ''))
+  return [[`  … above hand-written (${unit})`, ...cells, goal]]
 }
 
 function formatCell({ name, unit, isFact }: Metric, sides: RowResult['sides'], peer: PeerName): string {

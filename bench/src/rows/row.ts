@@ -12,6 +12,8 @@ export interface Metric {
   readonly label?: string
   /** Of the machine and not of the side: not compared. */
   readonly isFact?: boolean
+  /** CPU time: what Lovage takes above the hand-written loop is shown too, with the goal. */
+  readonly isCpu?: boolean
   /** What is wanted of Lovage; shown, never checked. */
   readonly goal?: string
 }
