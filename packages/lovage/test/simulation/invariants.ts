@@ -96,7 +96,7 @@ export class Ledger {
     const entry = this.entry(id)
     entry.givenBack++
     if (isCrash) entry.crashes++
-    if (isCrash && entry.runs.has(token)) entry.cutRuns++
+    if (!isCrash || entry.runs.has(token)) entry.cutRuns++
     this.#current.delete(messageOf(token))
   }
 
@@ -211,12 +211,14 @@ function executionsAreTasks({ plan, runs, final }: Entry): Finding {
   return isRight ? undefined : `${plan.id} (${plan.name}) ran ${runs.size} times, not ${expected}`
 }
 
-function endsAsItMust({ plan, stored, final, crashes, cutRuns }: Entry): Finding {
+function endsAsItMust({ plan, accepted, stored, final, crashes, cutRuns }: Entry): Finding {
   if (final === undefined) return undefined
   const isStopped = plan.revokeAfterMs !== undefined || plan.expiresAfterMs !== undefined
   const isLost = stored?.state === 'FAILURE' && stored.value?.includes('WorkerLostError') === true
   const isPoison = plan.name.startsWith('kills')
-  const mayBeLost = isPoison || crashes >= 3 || (plan.name === 'early ack' && crashes + cutRuns > 0)
+  // sent twice: the second message cannot tell the first one's run from a run of its own that was cut short
+  const mayBeBegun = plan.name === 'early ack' && (crashes + cutRuns > 0 || accepted > 1)
+  const mayBeLost = isPoison || crashes >= 3 || mayBeBegun
   if (isLost ? mayBeLost : stored?.state === kindOf(plan.name).ends) return undefined
   if (isStopped && stored?.state === 'REVOKED') return undefined
   return `${plan.id} (${plan.name}) is ${final}; ${crashes} crashes, ${cutRuns} runs cut short`
