@@ -42,6 +42,17 @@ describe('errors', () => {
     expect(failed).toMatchObject({ remoteType: 'ValueError', remoteMessage: 'boom', remoteTraceback: undefined })
   })
 
+  const plain = Object.entries(errors.errorRegistry).filter(
+    ([code]) => !/PUBLISH|STORAGE|TASK_FAILED|TASK_REVOKED|RESULT_TIMEOUT/.test(code),
+  )
+
+  it.each(plain)('%s is what the registry says', (code, entry) => {
+    // oxlint-disable-next-line import/namespace -- the registry names them
+    const type = errors[entry.class as keyof typeof errors] as unknown as new (message: string) => LovageError
+    expect(new type('m')).toMatchObject({ code, name: entry.class, message: 'm', retryable: entry.retryable })
+    expect(new type('m')).toBeInstanceOf(type)
+  })
+
   it('have a page', () => expect(errorPage('E_DECODE')).toBe('docs/errors.md#e_decode'))
 })
 

@@ -40,6 +40,7 @@ const message: TaskMessage = {
   tags: ['x', 'y'],
   queuedAt: 1_790_000_000_000,
   replayOf: 'a0',
+  maxRetries: 7,
   headers: { 'x-custom': [1] },
 }
 
