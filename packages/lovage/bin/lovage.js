@@ -7,14 +7,27 @@ var isSupported = Number(parts[0]) > 22 || (Number(parts[0]) === 22 && Number(pa
 
 if (isSupported) {
   hideKnownWarnings()
-  import('node:fs').then(loadMain).catch(function (error) {
-    console.error(error)
-    process.exitCode = 70
-  })
+  import('node:module')
+    .then(keepCompiled)
+    .then(loadMain)
+    .catch(function (error) {
+      console.error(error)
+      process.exitCode = 70
+    })
 } else {
   console.error('Lovage needs Node 22.23 or newer; this is Node ' + found + ' (' + process.execPath + ').')
   console.error('Install Node 24 LTS from https://nodejs.org, or with your version manager: nvm install 24')
   process.exitCode = 78
+}
+
+/**
+ * Keeps compiled code on disk, by content: most of a start is compiling what was compiled before. The threads
+ * take it from the environment. NODE_DISABLE_COMPILE_CACHE turns it off.
+ */
+function keepCompiled(module) {
+  var cache = module.enableCompileCache && module.enableCompileCache()
+  if (cache && cache.directory && !process.env.NODE_COMPILE_CACHE) process.env.NODE_COMPILE_CACHE = cache.directory
+  return import('node:fs')
 }
 
 /** The sources win where they exist: that is the repository, and they are what is being worked on. */

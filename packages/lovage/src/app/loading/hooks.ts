@@ -119,9 +119,13 @@ function packageType(file: string): string | undefined {
   }
 }
 
+/** Lovage's own sources, which in its repository are no package's files: Node keeps them compiled, hooks would not. */
+const ownSources = new URL('../../', import.meta.url).href
+
 /** The path of a file of the project itself; undefined for packages and for what is no file. */
 function projectFile(url: string | undefined): string | undefined {
   if (url === undefined || !url.startsWith('file:') || url.includes('/node_modules/')) return undefined
+  if (url.startsWith(ownSources)) return undefined
   return fileURLToPath(url)
 }
 
