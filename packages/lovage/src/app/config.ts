@@ -10,7 +10,7 @@ import { settingNames, settingRules, showGiven, variableName } from './settings.
 import type { SettingName, SettingValues } from './settings.ts'
 
 /** One resolved value and where it came from: `flag`, `LOVAGE_BROKER_URL`, `CELERY_BROKER_URL in .env.local`, `new Lovage()`, `default`. */
-export interface Setting<T> {
+interface Setting<T> {
   readonly value: T
   readonly source: string
 }

@@ -8,12 +8,12 @@ import type { Connection } from '../backend.ts'
 import type { TaskContext } from './types.ts'
 
 /** A connection and how many backends use it. */
-export interface SharedConnection {
+interface SharedConnection {
   readonly opening: Promise<Connection>
   userCount: number
 }
 
-export interface ProcessWide {
+interface ProcessWide {
   /** By URL and options. */
   readonly connections: Map<string, SharedConnection>
   readonly currentTask: AsyncLocalStorage<TaskContext>

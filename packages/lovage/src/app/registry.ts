@@ -10,7 +10,7 @@ import type { Schema } from './schema.ts'
 export type Handler = (task: TaskContext, ...args: readonly unknown[]) => unknown
 
 /** A task's options with nothing left open but what has no default. */
-export interface ResolvedTaskOptions {
+interface ResolvedTaskOptions {
   readonly title: string | undefined
   readonly queue: string | undefined
   readonly priority: number | undefined

@@ -49,7 +49,7 @@ export interface TaskError {
   /** False when a retry with the same arguments cannot help (bad arguments, for one). */
   readonly retryable: boolean
 }
-export interface SnapshotFields {
+interface SnapshotFields {
   readonly id: string
   readonly name?: string | undefined
   readonly queue?: string | undefined

@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
+import type { Backend } from '../../../src/backend.ts'
+import type { Publication } from '../../../src/broker.ts'
 import { internals } from '../../../src/app/internals.ts'
 import { Lovage } from '../../../src/app/lovage.ts'
 import { routeOf } from '../../../src/app/routing.ts'
@@ -10,6 +12,7 @@ import {
   IllegalStateError,
   InvalidArgumentError,
   MessageTooLargeError,
+  PublishError,
   UnsupportedError,
 } from '../../../src/core/errors.ts'
 import { decodeTaskBody, decodeTaskHeaders } from '../../../src/protocol/task-message.ts'
@@ -241,6 +244,60 @@ describe('applyMany', () => {
   it('cannot take one id for many', async () => {
     const task = memoryApp().task('t', () => 1)
     await expect(task.applyMany([[]], { taskId: 'x' })).rejects.toThrow(/applyMany cannot take taskId/)
+  })
+})
+
+describe('a broker that refuses', () => {
+  /** An app whose broker takes what it is given, but for the calls with this argument. */
+  async function appRefusing(argument: string, accepted: 'no' | 'unknown') {
+    const [app, behind] = [memoryApp(), memoryApp()]
+    const backend = await internals(behind).backend()
+    const publish: Backend['publish'] = async batch => {
+      const isRefused = ({ message }: Publication) => String(message.body).includes(argument)
+      const outcomes = await backend.publish(batch.filter(publication => !isRefused(publication)))
+      const taken = [...outcomes]
+      return batch.map(publication =>
+        isRefused(publication) ? { accepted, error: new Error('full') } : (taken.shift() ?? { accepted: 'yes' }),
+      )
+    }
+    internals(app).takeOver({ ...backend, publish })
+    return app
+  }
+
+  it('makes the call reject, and says whether it may be in the queue', async () => {
+    const app = await appRefusing('bad', 'no')
+    const error: unknown = await app.sendTask('t', ['bad'], {}, { taskId: 'mine' }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(PublishError)
+    expect(error).toMatchObject({
+      message: 't (mine) was not accepted: full',
+      accepted: 'no',
+      acceptedIds: [],
+      rejectedIds: ['mine'],
+    })
+  })
+
+  it('makes many calls reject with the ids that were and were not accepted', async () => {
+    const app = await appRefusing('bad', 'unknown')
+    const task = app.task('t', (_t, x: string) => x)
+    const error: unknown = await task.applyMany([['good'], ['bad'], ['fine']]).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^1 of 3 calls of t were perhaps not accepted/),
+      accepted: 'unknown',
+    })
+    const { acceptedIds, rejectedIds } = error as PublishError
+    expect([acceptedIds.length, rejectedIds.length]).toEqual([2, 1])
+    expect((await sentMessages(app, 2)).map(({ id }) => id)).toEqual(acceptedIds)
+  })
+
+  it.each(['no', 'unknown'] as const)('leaves an idempotency key to the next call (%s)', async accepted => {
+    const app = await appRefusing('bad', accepted)
+    const refused: unknown = await app
+      .sendTask('t', ['bad'], {}, { idempotencyKey: 'k' })
+      .catch((thrown: unknown) => thrown)
+    const again = await app.sendTask('t', ['good'], {}, { idempotencyKey: 'k' })
+    expect(again.deduplicated).toBe(false)
+    // what may be in the queue keeps its id: run twice, it is one task all the same
+    expect(again.id === (refused as PublishError).rejectedIds[0]).toBe(accepted === 'unknown')
   })
 })
 

@@ -37,13 +37,13 @@ export async function runNext(app: Lovage, options: RunOptions = {}): Promise<Ru
   return await runDelivery(app, delivery, options)
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly queue?: string
   readonly reports?: RunReport[]
   readonly abort?: { readonly controller: AbortController; readonly reason: () => AbortReason | undefined }
 }
 
-export async function runDelivery(app: Lovage, delivery: Delivery, options: RunOptions = {}): Promise<RunResult> {
+async function runDelivery(app: Lovage, delivery: Delivery, options: RunOptions = {}): Promise<RunResult> {
   const { headers } = delivery.message
   const request = {
     runId: 1,
