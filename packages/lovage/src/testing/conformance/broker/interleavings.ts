@@ -63,7 +63,7 @@ class Play {
 
   #settleSome(): void {
     const inbox = this.#party()?.inbox
-    for (const delivery of inbox?.held ?? []) {
+    for (const delivery of Array.from(inbox?.held ?? [])) {
       if (this.#random() < 0.5) continue
       const disposition = this.#disposition()
       const settled = inbox
@@ -103,7 +103,8 @@ class Play {
   async #drain(): Promise<void> {
     await eventually(async () => {
       for (const { inbox } of this.#parties) {
-        for (const delivery of inbox.held) {
+        const held = Array.from(inbox.held)
+        for (const delivery of held) {
           this.#model.settled(delivery, { kind: 'ack' }, await inbox.settle(delivery))
         }
       }
