@@ -4,7 +4,7 @@ import type { StateRecord, StoredState, TaskFacts } from '../../core/record.ts'
 import { isNewer, isReadyState } from '../../core/states.ts'
 import type { ListQuery } from '../../result-store.ts'
 
-export interface KeptRecord {
+interface KeptRecord {
   readonly state: StoredState
   /** Grows with every task: its place in a list. */
   readonly sequence: number

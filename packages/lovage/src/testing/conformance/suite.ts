@@ -9,7 +9,7 @@ import type { ConformanceDriver } from './driver.ts'
 import { openLab } from './lab.ts'
 import type { Half, Lab } from './lab.ts'
 
-export type Need =
+type Need =
   'delay' | 'priorities' | 'lease' | 'counts' | 'atomicSettle' | 'vanish' | 'conditional' | 'pointRead' | 'retention'
 
 const needs: Readonly<Record<Need, (driver: ConformanceDriver) => boolean>> = {
