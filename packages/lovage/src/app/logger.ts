@@ -49,18 +49,12 @@ interface Entry {
 }
 
 function jsonLine({ level, at, message, fields }: Entry): string {
-  const line = JSON.stringify({ ...fields, time: at.toISOString(), level, message })
+  // first in the line, and not replaced by a field of that name
+  const head = { time: at.toISOString(), level, message }
+  const line = JSON.stringify({ ...head, ...fields, ...head })
   if (line.length <= longestLine) return `${printable(line)}\n`
   const { task, id, queue } = fields
-  const short = {
-    task,
-    id,
-    queue,
-    time: at.toISOString(),
-    level,
-    message: cut(message, longestLine / 4),
-    truncated: true,
-  }
+  const short = { ...head, message: cut(message, longestLine / 4), task, id, queue, truncated: true }
   return `${printable(JSON.stringify(short))}\n`
 }
 

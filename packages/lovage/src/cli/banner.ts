@@ -22,6 +22,7 @@ export interface BannerFacts {
   readonly tasks: readonly TaskFacts[]
   readonly settings: readonly SettingFacts[]
   readonly envFiles: readonly string[]
+  /** Only for programs: opening the app has printed them for people. */
   readonly warnings: readonly string[]
 }
 
@@ -60,27 +61,33 @@ function showSetting(name: string, value: unknown): string {
   return typeof value === 'string' ? maskUrl(value) : Array.isArray(value) ? value.join(', ') : describe(value)
 }
 
+/** Settings that have a line of their own. */
+const shownAbove = new Set(['brokerUrl', 'resultBackend', 'concurrency', 'queues'])
+
 /** Celery's form: `[config]`, `[queues]`, `[tasks]`. */
 export function bannerLines(facts: BannerFacts, { paint }: Pick<Terminal, 'paint'>): string[] {
   const field = (name: string, value: string): string =>
     ` ${paint('dim', '.>')} ${`${name}:`.padEnd(13)}${printableLine(value)}`
+  const sources = new Map(facts.settings.map(({ name, source }) => [name, source]))
+  const origin = (name: string): string => (sources.has(name) ? `  (${sources.get(name)})` : '')
+  const isSameOrigin = sources.get('resultBackend') === sources.get('brokerUrl')
+  const others = facts.settings.filter(({ name }) => !shownAbove.has(name))
   return [
     `${paint('bold', printableLine(facts.node))} lovage v${facts.version}`,
     '',
     paint('bold', '[config]'),
     field('app', `${facts.app} (${facts.file})`),
-    field('transport', facts.transport),
-    field('results', facts.results),
-    field('concurrency', `${facts.concurrency} (${facts.pool})`),
-    ...facts.settings.map(({ name, value, source }) => field(name, `${value}  from ${source}`)),
+    field('transport', facts.transport + origin('brokerUrl')),
+    field('results', facts.results + (isSameOrigin ? '' : origin('resultBackend'))),
+    field('concurrency', `${facts.concurrency} (${facts.pool})${origin('concurrency')}`),
+    ...others.map(({ name, value, source }) => field(name, `${value}  (${source})`)),
     ...(facts.envFiles.length === 0 ? [] : [field('env files', facts.envFiles.join(', '))]),
     '',
-    paint('bold', '[queues]'),
+    paint('bold', '[queues]') + origin('queues'),
     ...facts.queues.map(queue => ` ${paint('dim', '.>')} ${printableLine(queue)}`),
     '',
     paint('bold', '[tasks]'),
     ...taskLines(facts.tasks, paint),
-    ...facts.warnings.map(warning => `${paint('yellow', 'warning')}  ${printableLine(warning)}`),
     '',
   ]
 }

@@ -11,6 +11,12 @@ export interface EnvFiles {
   readonly sources: Readonly<Record<string, string>>
 }
 
+interface FileValue {
+  readonly value: string
+  readonly file: string
+  readonly isNamed: boolean
+}
+
 /**
  * Sets variables of `env` that are unset or empty. A later file wins over an earlier one, as in Next: `.env.local` over `.env`, and
  * one that was named over both.
@@ -24,27 +30,24 @@ export function readEnvFiles(
 ): EnvFiles {
   const usual = directories.flatMap(directory => ['.env', '.env.local'].map(name => resolve(directory, name)))
   const files: string[] = []
-  const values = new Map<string, { readonly value: string; readonly file: string }>()
+  const values = new Map<string, FileValue>()
   for (const path of new Set([...usual, ...named.map(name => resolve(name))])) {
-    const text = readIfThere(
-      path,
-      named.some(name => resolve(name) === path),
-    )
+    const isNamed = named.some(name => resolve(name) === path)
+    const text = readIfThere(path, isNamed)
     if (text === undefined) continue
     const file = relative(process.cwd(), path) || path
     files.push(file)
-    for (const [name, value] of Object.entries(parseEnv(text))) values.set(name, { value: value ?? '', file })
+    for (const [name, value] of Object.entries(parseEnv(text))) values.set(name, { value: value ?? '', file, isNamed })
   }
   return { files, sources: assign(values, env) }
 }
 
-function assign(
-  values: ReadonlyMap<string, { readonly value: string; readonly file: string }>,
-  env: NodeJS.ProcessEnv,
-): Record<string, string> {
+function assign(values: ReadonlyMap<string, FileValue>, env: NodeJS.ProcessEnv): Record<string, string> {
   const sources: Record<string, string> = {}
-  for (const [name, { value, file }] of values) {
-    if ((env[name] ?? '') !== '') continue
+  for (const [name, { value, file, isNamed }] of values) {
+    // Node reads what `--env-file` names by itself, wherever it stands on the line: then it is set already
+    const isNodes = isNamed && env[name] === value
+    if ((env[name] ?? '') !== '' && !isNodes) continue
     env[name] = value
     sources[name] = file
   }

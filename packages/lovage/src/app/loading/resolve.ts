@@ -35,12 +35,12 @@ export function candidatesFor(specifier: string, parent: string, configs: Projec
   }
 }
 
-export function isRelative(specifier: string): boolean {
+function isRelative(specifier: string): boolean {
   return /^\.{0,2}\//.test(specifier) || specifier === '.' || specifier === '..'
 }
 
 /** The absolute path a relative or `file:` specifier stands for; a query stays out of it. */
-export function pathOf(specifier: string, parent: string): string {
+function pathOf(specifier: string, parent: string): string {
   const url = new URL(specifier, pathToFileURL(parent))
   return fileURLToPath(url)
 }

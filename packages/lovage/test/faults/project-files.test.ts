@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
-import { addServerOnly, copyProject, type ProjectCopy } from '../../fixtures/copy-project.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { addServerOnly, copyProject, type ProjectCopy } from '../fixtures/copy-project.ts'
 
-const program = fileURLToPath(new URL('../../fixtures/programs/load-project.ts', import.meta.url))
+// a process per case, on machines that do other things too
+vi.setConfig({ testTimeout: 30_000 })
+
+const program = fileURLToPath(new URL('../fixtures/programs/load-project.ts', import.meta.url))
 
 interface Loaded {
   readonly exportName?: string
@@ -44,12 +47,12 @@ describe.each(['main', 'thread'])('in the %s, Node alone loads', where => {
 })
 
 describe.each([
-  ['tsx', 'mail.tsx:1', 'JSX (.tsx)', '<p>Hello Ada</p>'],
-  ['enum', 'order.ts:1', 'enum', '7 paid'],
-  ['decorators', 'orders.ts:9', 'decorator', 'decorated'],
-])('a project of shape %s', (shape, place, construct, loaded) => {
+  { shape: 'tsx', place: 'mail.tsx:1', construct: 'JSX (.tsx)', loaded: '<p>Hello Ada</p>' },
+  { shape: 'enum', place: 'order.ts:1', construct: 'enum', loaded: '7 paid' },
+  { shape: 'decorators', place: 'orders.ts:9', construct: 'decorator', loaded: 'decorated' },
+])('a project of shape $shape', ({ shape, place, construct, loaded }) => {
   test('loads when the project has tsx', () => {
-    using project = copyProject(shape, { tsx: true })
+    using project = copyProject(shape, ['tsx'])
     expect(load(project)).toMatchObject({ loaded })
     expect(load(project, 'tasks.ts', 'thread')).toMatchObject({ loaded, isMainThread: false })
   })
