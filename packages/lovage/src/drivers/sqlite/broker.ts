@@ -164,7 +164,7 @@ export class SqliteBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    for (const id of [...this.#consumers.keys()]) this.#forget(id)
+    for (const id of this.#consumers.keys()) this.#forget(id)
     await this.#half.callIfOpen({ kind: 'giveBack' })
     await this.#half.close()
   }

@@ -122,8 +122,7 @@ export class SqliteResults implements ResultStore {
   #take(event: StoreEvent): void {
     if (event.kind !== 'states') return
     for (const state of event.states) {
-      // a copy: a watch may end while it is told
-      for (const watch of [...(this.#watches.get(state.id) ?? [])]) this.#tell(watch, state)
+      for (const watch of this.#watches.get(state.id) ?? []) this.#tell(watch, state)
     }
   }
 

@@ -194,7 +194,7 @@ export class StoreClient {
     this.#isOpen = false
     this.#failure = error
     this.#pulse?.cancel()
-    for (const number of [...this.#calls.keys()])
+    for (const number of this.#calls.keys())
       this.#takeCall(number)?.reject(Object.assign(error, { [unknownOutcome]: true }))
     this.#end(error)
   }
