@@ -171,6 +171,7 @@ test('a dead letter is listed, shown, sent again as a new task, and dropped', as
 
 test.each([
   [['wroker'], 64, 'Did you mean worker?'],
+  [['dead'], 64, 'lovage dead replay 01a2…'],
   [['worker', '--quues', 'a'], 64, 'Did you mean --queues?'],
   [['worker', 'taks.ts'], 78, 'Did you mean tasks.ts?'],
   [['worker', '-P', 'prefork'], 78, 'there is no such pool'],
