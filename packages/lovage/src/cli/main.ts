@@ -32,10 +32,8 @@ function report(error: unknown, program: Command): number {
     return exitCodeOf(error)
   }
   if (error.exitCode === 0) return exitCodes.ok
-  if (error.code === 'commander.help') {
-    program.outputHelp()
-    return exitCodes.usage
-  }
+  // no command was given: commander has shown which there are
+  if (error.code === 'commander.help') return exitCodes.usage
   printError(usageError(error), createTerminal(), false)
   return exitCodes.usage
 }

@@ -22,7 +22,7 @@ export function createProgram(): Command {
     .option('--env-file <files>', 'more files of variables, over .env and .env.local', names)
     .option('--debug', 'show the stack of an error')
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ writeErr: () => undefined })
+    .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .showSuggestionAfterError()
   examples(program, [
