@@ -78,7 +78,8 @@ export class Inbox {
   }
 
   setPrefetch(prefetch: number): void {
-    this.#prefetch = prefetch
+    // what was fetched at the old one may still be on its way
+    this.#prefetch = Math.max(this.#prefetch, prefetch)
     this.subscription.setPrefetch(prefetch)
   }
 

@@ -16,10 +16,14 @@ export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
 }
 
 /** Waits for what gives no signal: asks every 10 ms. */
-export async function eventually(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
+export async function eventually(
+  isTrue: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+): Promise<void> {
   const until = systemClock.monotonic() + deadlineMs
   while (!(await isTrue())) {
-    if (systemClock.monotonic() > until) throw new Error(`Not within ${deadlineMs} ms: ${what}`)
+    if (systemClock.monotonic() > until)
+      throw new Error(`Not within ${deadlineMs} ms: ${typeof what === 'string' ? what : what()}`)
     await sleep(systemClock, 10)
   }
 }

@@ -2,13 +2,9 @@ import { expect } from 'vitest'
 import { LovageError } from '../../../core/errors.ts'
 import { idsOf } from '../inbox.ts'
 import { publication } from '../fixtures.ts'
+import { leavesNothingOpen } from '../resources.ts'
 import type { Case } from '../suite.ts'
-import { eventually, inTime } from '../waits.ts'
-
-/** What keeps a process alive, by kind. */
-function resources(): string {
-  return process.getActiveResourcesInfo().sort().join(' ')
-}
+import { inTime } from '../waits.ts'
 
 export const lifecycleCases: readonly Case[] = [
   {
@@ -96,15 +92,15 @@ export const lifecycleCases: readonly Case[] = [
   {
     name: 'leaves no timer, thread or handle behind',
     async run(lab) {
-      const before = resources()
-      const connection = await lab.connect()
-      const stop = await connection.broker.listen('events.*', () => undefined)
-      const inbox = await lab.consume(connection)
-      await connection.broker.publish([publication('task'), publication('more')])
-      await inbox.settle(await inbox.next())
-      await stop()
-      await connection.close()
-      await eventually(() => resources() === before, `as many resources as before: ${before}`)
+      await leavesNothingOpen(async () => {
+        const connection = await lab.connect()
+        const stop = await connection.broker.listen('events.*', () => undefined)
+        const inbox = await lab.consume(connection)
+        await connection.broker.publish([publication('task'), publication('more')])
+        await inbox.settle(await inbox.next())
+        await stop()
+        await connection.close()
+      })
     },
   },
 ]

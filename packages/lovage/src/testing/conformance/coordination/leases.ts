@@ -2,6 +2,7 @@ import { expect } from 'vitest'
 import { sleep, systemClock } from '../../../core/clock.ts'
 import { LovageError } from '../../../core/errors.ts'
 import { numbered } from '../fixtures.ts'
+import { leavesNothingOpen } from '../resources.ts'
 import type { Case } from '../suite.ts'
 import { eventually, inTime } from '../waits.ts'
 
@@ -101,18 +102,25 @@ export const tokenBucketCases: readonly Case[] = [
 
 export const coordinationLifecycleCases: readonly Case[] = [
   {
-    name: 'opens twice and closes twice as once, refuses calls after, and leaves no handle behind',
+    name: 'opens twice and closes twice as once, and refuses calls after',
     async run(lab) {
-      const resources = (): string => process.getActiveResourcesInfo().sort().join(' ')
-      const before = resources()
       const connection = await lab.connect()
       await connection.coordination.open()
       await connection.coordination.put('key', 'x', longMs)
-      await connection.coordination.watchKeys('', () => undefined)
       await connection.close()
       await connection.close()
       await expect(inTime(connection.coordination.get('key'), 'a refusal')).rejects.toBeInstanceOf(LovageError)
-      await eventually(() => resources() === before, `as many resources as before: ${before}`)
+    },
+  },
+  {
+    name: 'leaves no timer, thread or handle behind',
+    async run(lab) {
+      await leavesNothingOpen(async () => {
+        const connection = await lab.connect()
+        await connection.coordination.watchKeys('', () => undefined)
+        await connection.coordination.put('key', 'x', longMs)
+        await connection.close()
+      })
     },
   },
   {
