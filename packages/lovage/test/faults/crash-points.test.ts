@@ -17,6 +17,7 @@ import { copyProject, type ProjectCopy } from '../fixtures/copy-project.ts'
 
 const bin = fileURLToPath(new URL('../../bin/lovage.js', import.meta.url))
 const tasks = 20
+const patience = { timeout: 20_000, interval: 20 }
 const actions = ['kill', 'stop', 'throw'] as const
 type Action = (typeof actions)[number]
 
@@ -126,11 +127,11 @@ function expectNoStepBack(histories: Iterable<readonly StoredState[]>): void {
   }
 }
 
-/** The armed worker has come to its point, and what was to happen there has happened. */
+/** Resolves when the armed worker has come to its point and what was to happen there has happened. */
 async function expectCrash(armed: Running & { readonly pid: number }, name: string, action: Action): Promise<void> {
   if (action === 'kill') expect((await armed.finished()).code).toBe(null)
   else if (action === 'throw') await armed.shows(`crash point ${name}`)
-  else expect(readFileSync(`/proc/${armed.pid}/status`, 'utf8')).toMatch(/^State:\tT/m)
+  else await expect.poll(() => readFileSync(`/proc/${armed.pid}/status`, 'utf8'), patience).toMatch(/^State:\tT/m)
 }
 
 async function play(point: Point, action: Action): Promise<void> {
@@ -138,10 +139,9 @@ async function play(point: Point, action: Action): Promise<void> {
   onTestFinished(() => scene.close())
   const { allReady } = await scene.send()
   await using armed = scene.worker(`${point.at}:${action}`)
-  await armed.shows('ready')
+  await expectCrash(armed, point.at.slice(0, 2), action)
   await using healthy = scene.worker()
   await allReady
-  await expectCrash(armed, point.at.slice(0, 2), action)
   // a frozen one goes on with what is no longer its own; one that threw is told to stop, if it lives
   armed.signal('SIGCONT')
   if (action !== 'kill') armed.signal('SIGTERM')
@@ -160,7 +160,7 @@ async function play(point: Point, action: Action): Promise<void> {
 
 const isLinux = process.platform === 'linux'
 
-describe.concurrent.skipIf(!isLinux)('a worker at its crash point', { timeout: 60_000 }, () => {
+describe.skipIf(!isLinux).concurrent('a worker at its crash point', { timeout: 60_000 }, () => {
   describe.each(actions)('%s', action => {
     test.each(points)('$at, $where', point => play(point, action))
   })
