@@ -83,7 +83,12 @@ async function serve(session: Session, options: Options, terminal: Terminal): Pr
   const worker = new Worker(session.app, workerOptions({ session, options, include, logger }))
   const { description } = await session.internals.backend()
   let wasAsked = false
-  for (const signal of stopSignals) process.once(signal, () => (wasAsked = true))
+  const onSignal = (): void => {
+    wasAsked = true
+    // while it starts it does not listen by itself yet
+    void worker.stop()
+  }
+  for (const signal of stopSignals) process.once(signal, onSignal)
   await showBanner({ session, options, worker, description }, terminal)
   await worker.start()
   logger.info(`${worker.node} ready.`)
