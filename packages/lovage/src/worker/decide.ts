@@ -38,8 +38,12 @@ const explicitRetries = 3
 const unknownNameDeliveries = 6
 /** Crashes from which on a task runs alone in a process of its own. */
 const isolateFromCrashes = 2
-/** Crashes from which on it runs no more: one of them was alone, or took its parent along. */
-const quarantineFromCrashes = 3
+/**
+ * Crashes from which on it runs no more, though no process it was alone in is known to have died of it. From the third
+ * on it was alone, so it may be innocent: whoever kills workers all day hits some task several times. It may as well
+ * be one that kills its parent, and that must end.
+ */
+const quarantineFromCrashes = 5
 
 /** What `guard` is told besides the message. */
 export interface GuardFacts {

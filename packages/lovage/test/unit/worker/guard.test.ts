@@ -45,12 +45,13 @@ describe('guard', () => {
     [0, { kind: 'run', isolated: false, markStarted: false }],
     [1, { kind: 'run', isolated: false, markStarted: true }],
     [2, { kind: 'run', isolated: true, markStarted: true }],
+    [4, { kind: 'run', isolated: true, markStarted: true }],
   ])('after %i crashes says %o', (crashCount, verdict) => {
     expect(guard(delivery({ crashCount, redelivered: true }), request(), guardFacts())).toEqual(verdict)
   })
 
-  it('quarantines what killed a worker while alone', () => {
-    expect(guard(delivery({ crashCount: 3 }), request(), guardFacts())).toMatchObject({
+  it('quarantines what five workers did not survive', () => {
+    expect(guard(delivery({ crashCount: 5 }), request(), guardFacts())).toMatchObject({
       outcome: { kind: 'parked', error: { type: 'WorkerLostError' } },
     })
   })
