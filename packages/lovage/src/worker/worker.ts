@@ -26,7 +26,7 @@ import { onStopSignals } from './stop-signals.ts'
 import { version } from './version.ts'
 
 /** How long a terminated task may take to heed its signal before it is ended by force. */
-const terminateGraceMs = 2000
+const terminateGraceMs = 1500
 /** On a cold stop, how long tasks may take to heed theirs. */
 const coldGraceMs = 500
 

@@ -37,6 +37,20 @@ export const spin = app.task('spin', (task, ms: number) => {
   return ms
 })
 
+/** Ten minutes the first time, a moment the second. */
+export const patient = app.task('patient', async task => {
+  mark('patient', task)
+  await task.sleep(task.request.redelivered ? 20 : 600_000)
+  return task.request.redelivered
+})
+
+/** The same, and never looks at its signal. */
+export const deaf = app.task('deaf', async task => {
+  mark('deaf', task)
+  await new Promise(resolve => setTimeout(resolve, task.request.redelivered ? 20 : 600_000))
+  return task.request.redelivered
+})
+
 /** Never looks at its signal. */
 export const heedless = app.task('heedless', async (task, ms: number) => {
   mark('heedless', task)
