@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { internals } from '../../src/app/internals.ts'
 import { Lovage } from '../../src/app/lovage.ts'
 import type { Backend } from '../../src/backend.ts'
@@ -131,7 +131,8 @@ function expectNoStepBack(histories: Iterable<readonly StoredState[]>): void {
 async function expectCrash(armed: Running & { readonly pid: number }, name: string, action: Action): Promise<void> {
   if (action === 'kill') expect((await armed.finished()).code).toBe(null)
   else if (action === 'throw') await armed.shows(`crash point ${name}`)
-  else await expect.poll(() => readFileSync(`/proc/${armed.pid}/status`, 'utf8'), patience).toMatch(/^State:\tT/m)
+  else
+    await vi.waitFor(() => expect(readFileSync(`/proc/${armed.pid}/status`, 'utf8')).toMatch(/^State:\tT/m), patience)
 }
 
 async function play(point: Point, action: Action): Promise<void> {
@@ -147,7 +148,8 @@ async function play(point: Point, action: Action): Promise<void> {
   if (action !== 'kill') armed.signal('SIGTERM')
   await armed.finished()
   healthy.signal('SIGTERM')
-  expect((await healthy.finished()).code).toBe(0)
+  const { code, stderr } = await healthy.finished()
+  expect(code, stderr).toBe(0)
 
   expect(await scene.left()).toBe(0)
   expectNoStepBack(scene.histories.values())
