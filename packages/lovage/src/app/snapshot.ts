@@ -57,8 +57,8 @@ function documentOf(value: unknown): Partial<ErrorDocument> {
 }
 
 function toTaskError(value: unknown): TaskError {
-  const { type, message, traceback, retryable } = documentOf(value)
-  return { type: type ?? 'Error', message: message ?? '', traceback, retryable: retryable ?? true }
+  const { type, message, traceback, retryable, note } = documentOf(value)
+  return { type: type ?? 'Error', message: message ?? '', traceback, retryable: retryable ?? true, note }
 }
 
 function toProgress(value: unknown): Progress {

@@ -48,6 +48,8 @@ export interface TaskError {
   readonly traceback?: string | undefined
   /** False when a retry with the same arguments cannot help (bad arguments, for one). */
   readonly retryable: boolean
+  /** Why there is no further attempt, in a few words: 'no retry policy', '3 of 3 retries used'. */
+  readonly note?: string | undefined
 }
 interface SnapshotFields {
   readonly id: string

@@ -1,7 +1,7 @@
 /** Snapshots as the command line shows them; whatever came in messages cannot steer the terminal. */
 import { formatDuration } from '../core/duration.ts'
 import { printable, printableLine } from '../core/printable.ts'
-import type { Progress, Snapshot } from '../app/types.ts'
+import type { Progress, Snapshot, TaskError } from '../app/types.ts'
 import type { Style } from './terminal.ts'
 
 /** One line: the state and what goes with it. `SUCCESS {"current":5,"total":5}`, `PROGRESS 1/5`. */
@@ -12,10 +12,14 @@ export function describeSnapshot(snapshot: Snapshot, width?: number): string {
 function detailOf(snapshot: Snapshot): string {
   if (snapshot.ready && snapshot.state === 'SUCCESS') return showJson(snapshot.result)
   if (snapshot.state === 'RETRY') return retryDetail(snapshot)
-  if (snapshot.error !== undefined) return `${snapshot.error.type}: ${snapshot.error.message}`
+  if (snapshot.error !== undefined) return errorDetail(snapshot.error)
   if (snapshot.state === 'PROGRESS') return progressDetail(snapshot.progress ?? { current: 0 })
   const isOurs = ['PENDING', 'RECEIVED', 'STARTED'].includes(snapshot.state)
   return isOurs || snapshot.meta === undefined ? '' : showJson(snapshot.meta)
+}
+
+function errorDetail({ type, message, note }: TaskError): string {
+  return `${type}: ${message}${note === undefined ? '' : ` (${note})`}`
 }
 
 function retryDetail({ error, ...rest }: Snapshot): string {

@@ -83,7 +83,7 @@ describe('in a pipe', () => {
     await worker.start()
     const terminal = recorder(false)
     expect(await followTask(await fail.delay(), { terminal, backend: await internals(app).backend() })).toBe(1)
-    expect(terminal.lines.at(-1)).toBe(String.raw`FAILURE TypeError: no \u001b[2J way`)
+    expect(terminal.lines.at(-1)).toBe(String.raw`FAILURE TypeError: no \u001b[2J way (no retry policy)`)
   })
 
   test('--json writes every snapshot as an object', async () => {

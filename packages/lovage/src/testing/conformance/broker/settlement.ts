@@ -33,6 +33,21 @@ export const settlementCases: readonly Case[] = [
     },
   },
   {
+    name: 'counts a crash for a message requeued after one, with a delay or without',
+    async run(lab) {
+      const connection = await lab.connect()
+      const delays = connection.broker.capabilities.delay ? [0, 10] : [0]
+      await connection.broker.publish([publication('suspect')])
+      const inbox = await lab.consume(connection, { prefetch: 1 })
+      for (const [crashes, delayMs] of delays.entries()) {
+        const delivery = await inbox.next()
+        expect(delivery.crashCount).toBe(crashes)
+        await inbox.settle(delivery, { kind: 'requeue', delayMs, crashed: true })
+      }
+      expect((await inbox.next()).crashCount).toBe(delays.length)
+    },
+  },
+  {
     name: 'does not deliver a message requeued with a delay before its time',
     needs: ['delay'],
     async run(lab) {
