@@ -34,19 +34,23 @@ async function connect(options: SqliteOptions = {}): Promise<Connection> {
   return connection
 }
 
-/** The next `count` deliveries. */
-async function take({ broker }: Connection, count: number): Promise<Delivery[]> {
-  const taken: Delivery[] = []
-  const { promise, resolve } = Promise.withResolvers<Delivery[]>()
+/** Consumes; `taken` resolves with the first `count` deliveries. */
+async function consume({ broker }: Connection, count: number): Promise<{ readonly taken: Promise<Delivery[]> }> {
+  const deliveries: Delivery[] = []
+  const { promise: taken, resolve } = Promise.withResolvers<Delivery[]>()
   await broker.consume(['queue'], {
     prefetch: count,
     consumer: 'test@test',
     onDeliveries(batch) {
-      taken.push(...batch)
-      if (taken.length >= count) resolve(taken)
+      deliveries.push(...batch)
+      if (deliveries.length >= count) resolve(deliveries)
     },
   })
-  return promise
+  return { taken }
+}
+
+async function take(connection: Connection, count: number): Promise<Delivery[]> {
+  return (await consume(connection, count)).taken
 }
 
 describe('a holder that is killed', { timeout: 30_000 }, () => {
@@ -55,12 +59,10 @@ describe('a holder that is killed', { timeout: 30_000 }, () => {
     await connection.broker.publish(['a', 'b', 'c'].map(id => taskMessage(id)))
     const holder = start('hold')
     await holder.until('held', 3)
-    const deliveries = take(connection, 3)
-    // the watch over owners is running when the holder dies
-    await sleep(systemClock, 200)
+    const { taken } = await consume(connection, 3)
     const diedAt = systemClock.monotonic()
     await holder.end()
-    const [first] = await deliveries
+    const [first] = await taken
     expect(systemClock.monotonic() - diedAt).toBeLessThan(500)
     expect(first).toMatchObject({ redelivered: true, deliveryCount: 2, crashCount: 1 })
   })

@@ -1,10 +1,10 @@
 /** The open file: checks before it is trusted, the write lock with patience, durability per transaction, checkpoints. */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import { accessSync, constants, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { StorageError } from '../../core/errors.ts'
 import { assertLocalFolder, assertSoundLibrary, fileIdentity } from './file-checks.ts'
-import { prepareFolder } from './location.ts'
+import { isWritable, prepareFolder } from './location.ts'
 import type { Durability } from './ops.ts'
 import { pragma, prepareSchema } from './schema.ts'
 import { isBusy, storageError, toStorageError } from './storage-errors.ts'
@@ -143,11 +143,5 @@ function openFile(path: string): DatabaseSync {
 /** SQLite says only "unable to open" when the folder, where the log must lie, cannot be written. */
 function openError(path: string, error: unknown): StorageError {
   const failure = toStorageError(path, error)
-  if (failure.reason !== 'failed') return failure
-  try {
-    accessSync(dirname(path), constants.W_OK)
-    return failure
-  } catch {
-    return storageError(path, 'read-only', error)
-  }
+  return failure.reason === 'failed' && !isWritable(dirname(path)) ? storageError(path, 'read-only', error) : failure
 }

@@ -1,9 +1,9 @@
 /** From a URL to an absolute path, and from a path to a folder that can hold the file. */
-import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ConfigurationError } from '../../core/errors.ts'
-import { toStorageError } from './storage-errors.ts'
+import { ConfigurationError, type StorageError } from '../../core/errors.ts'
+import { storageError } from './storage-errors.ts'
 
 /** `sqlite:///abs/queue.db` is absolute; `sqlite:queue.db` lies in the project, wherever in it the process was started. */
 export function resolvePath(url: URL): string {
@@ -45,8 +45,24 @@ export function prepareFolder(path: string): string {
   }
 }
 
-function folderError(path: string, error: unknown): Error {
+function folderError(path: string, error: unknown): StorageError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  const errcode = code === 'EROFS' || code === 'EACCES' || code === 'EPERM' ? 8 : code === 'ENOSPC' ? 13 : 14
-  return toStorageError(path, Object.assign(new Error(`Its folder cannot be made: ${String(error)}`), { errcode }))
+  // mkdir says ENOENT, too, when a parent lies on a read-only file system
+  const reason = code === 'ENOSPC' ? 'full' : isWritable(nearestFolder(path)) ? 'failed' : 'read-only'
+  return storageError(path, reason, new Error(`Its folder cannot be made (${String(error)})`, { cause: error }))
+}
+
+function nearestFolder(path: string): string {
+  const folder = dirname(path)
+  return existsSync(folder) || folder === path ? folder : nearestFolder(folder)
+}
+
+/** Whether files can be made in a folder. */
+export function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
