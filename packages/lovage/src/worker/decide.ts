@@ -212,6 +212,8 @@ export interface SettleFacts {
   /** From the monotonic clock; above every seq this delivery used before. */
   readonly seq: number
   readonly startedAt: number | undefined
+  /** Somebody may have seen it run: a state of this delivery was written. */
+  readonly wasShown: boolean
   readonly policy: TaskPolicy | undefined
   readonly facts: TaskFacts
   /** The message of the next attempt. */
@@ -272,6 +274,8 @@ function recordOf(outcome: Outcome, { delivery, request }: Subject, facts: Settl
     case 'revoked':
       return { ...base, state: 'REVOKED', value: JSON.stringify(outcome.error) }
     case 'returned':
+      // it waits again: shown as the first state of the next hand-over, which is above all of this one's
+      return facts.wasShown ? { ...base, state: 'PENDING', delivery: base.delivery + 1, startedAt: undefined } : undefined
     case 'superseded':
       return undefined
     default:

@@ -255,6 +255,7 @@ export class Executor {
     this.#options.events.report?.(run, report)
     if (report.kind === 'log' || run.phase !== 'running') return
     crashPoint('W5')
+    run.announced = true
     const [state, value] =
       report.kind === 'progress' ? ['PROGRESS', progressText(report.progress)] : [report.state, report.value]
     void this.#put({ ...recordBase(run, this.#options.clock), state, value }, 'write progress')
@@ -285,6 +286,7 @@ export class Executor {
       now: this.#options.clock.now(),
       seq: nextSeq(run, this.#options.clock),
       startedAt: run.startedAt,
+      wasShown: run.announced,
       policy: run.task?.policy,
       facts: factsOf(run),
       retryMessage: (retries, etaAt) => retryMessage(run.delivery.message, { retries, etaAt }),

@@ -116,6 +116,7 @@ describe('settlementFor', () => {
     now: at,
     seq: 7,
     startedAt: at - 5,
+    wasShown: false,
     policy: policy({ resultExpiresMs: 60_000 }),
     facts: { name: 'core.tasks.add' },
     retryMessage: (retries: number, etaAt: number) => ({ ...delivery().message, headers: { retries, etaAt } }),
@@ -163,6 +164,9 @@ describe('settlementFor', () => {
     expect(settlementFor(Outcome.returned(5), subject, facts)).toMatchObject({
       disposition: { kind: 'requeue', delayMs: 5 },
       record: undefined,
+    })
+    expect(settlementFor(Outcome.returned(), subject, { ...facts, wasShown: true })).toMatchObject({
+      record: { state: 'PENDING', retries: 0, delivery: 3 },
     })
     expect(settlementFor(Outcome.parked('why', error), subject, facts)).toMatchObject({
       disposition: { kind: 'park', reason: 'why' },
