@@ -5,6 +5,8 @@
 import { isSecretKey, redactText, redacted } from '../core/redact.ts'
 import { printable, printableLine } from '../core/printable.ts'
 import type { LogLevel } from './settings.ts'
+import { createStderrLines } from './stderr-lines.ts'
+import type { WriteLine } from './stderr-lines.ts'
 import type { Logger } from './types.ts'
 
 export interface LoggerOptions {
@@ -14,31 +16,48 @@ export interface LoggerOptions {
   readonly format?: 'pretty' | 'json' | undefined
   /** Only with `pretty`. @default a terminal without NO_COLOR */
   readonly color?: boolean | undefined
-  /** Takes a line with its line feed. @default standard error */
-  readonly write?: ((line: string) => void) | undefined
+  /** @default standard error, once per turn of the event loop */
+  readonly write?: WriteLine | undefined
   /** Epoch milliseconds. */
   readonly now?: (() => number) | undefined
 }
 
 const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+/** From here on up a line may be the last that the process says: it does not wait for others. */
+const urgentRank = levels.indexOf('warn')
 const longestLine = 8 * 1024
 const deepest = 4
+/** The worker's own fields in every line: no secrets' names, which takes longer to find out than all the rest. */
+const plainKeys: ReadonlySet<string> = new Set(['task', 'id', 'queue'])
 
-export function createLogger(options: LoggerOptions): Logger {
-  const { write = (line: string) => process.stderr.write(line), now = Date.now } = options
+/** A logger of ours; others do not say what they drop. */
+export interface LeveledLogger extends Logger {
+  readonly isEnabled: (level: LogLevel) => boolean
+}
+
+export function createLogger(options: LoggerOptions): LeveledLogger {
+  const { write = createStderrLines(), now = Date.now } = options
   const format = options.format ?? (process.stderr.isTTY ? 'pretty' : 'json')
   const color = options.color ?? (process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '')
+  const lowest = levels.indexOf(options.level)
   const log = (level: LogLevel, message: string, fields: object = {}): void => {
-    if (levels.indexOf(level) < levels.indexOf(options.level)) return
+    const rank = levels.indexOf(level)
+    if (rank < lowest) return
     const entry: Entry = { level, at: new Date(now()), message: redactText(message), fields: redactFields(fields) }
-    write(format === 'json' ? jsonLine(entry) : prettyLine(entry, color))
+    write(format === 'json' ? jsonLine(entry) : prettyLine(entry, color), rank >= urgentRank)
   }
   return {
+    isEnabled: level => levels.indexOf(level) >= lowest,
     debug: (message, fields) => log('debug', message, fields),
     info: (message, fields) => log('info', message, fields),
     warn: (message, fields) => log('warn', message, fields),
     error: (message, fields) => log('error', message, fields),
   }
+}
+
+/** Whether a line of this level comes to anything: a logger that cannot tell is believed to want it. */
+export function isEnabled(logger: Logger | LeveledLogger, level: LogLevel): boolean {
+  return 'isEnabled' in logger ? logger.isEnabled(level) : true
 }
 
 interface Entry {
@@ -108,8 +127,11 @@ function redactValue(value: unknown, depth: number): unknown {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString()
   if (depth === 0) return Array.isArray(value) ? `[${value.length}]` : '{…}'
   if (Array.isArray(value)) return value.slice(0, 100).map(item => redactValue(item, depth - 1))
-  const entries = Object.entries(value).slice(0, 100)
-  return Object.fromEntries(
-    entries.map(([key, item]) => [key, isSecretKey(key) ? redacted : redactValue(item, depth - 1)]),
-  )
+  const copy: Record<string, unknown> = {}
+  for (const key of Object.keys(value).slice(0, 100)) {
+    const item = (value as Readonly<Record<string, unknown>>)[key]
+    if (key === '__proto__') continue
+    copy[key] = !plainKeys.has(key) && isSecretKey(key) ? redacted : redactValue(item, depth - 1)
+  }
+  return copy
 }

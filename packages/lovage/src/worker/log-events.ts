@@ -1,4 +1,5 @@
 /** The worker's log lines, worded as Celery's. */
+import { isEnabled } from '../app/logger.ts'
 import type { Logger } from '../app/types.ts'
 import { formatDuration } from '../core/duration.ts'
 import type { ExecutorEvents } from './executor.ts'
@@ -8,8 +9,10 @@ import type { Run } from './run.ts'
 const longestResult = 200
 
 export function logEvents(logger: Logger): ExecutorEvents {
+  const received = (run: Run): void => logger.debug(`Task ${label(run)} received`, fields(run))
+  const showsEnds = isEnabled(logger, 'info')
   return {
-    received: run => logger.debug(`Task ${label(run)} received`, fields(run)),
+    ...(isEnabled(logger, 'debug') ? { received } : {}),
     report: (run, report) => {
       if (report.kind === 'log') logger[report.level](report.message, { ...fields(run), ...report.fields })
     },
@@ -19,7 +22,7 @@ export function logEvents(logger: Logger): ExecutorEvents {
           `Task ${label(run)}: its delivery belongs to another worker now; what this one made of it was dropped`,
           fields(run),
         )
-      else logOutcome(logger, run, outcome)
+      else if (showsEnds || outcome.kind !== 'succeeded') logOutcome(logger, run, outcome)
     },
     trouble: (error, what) => logger.error(`Could not ${what}; trying again: ${error.message}`, { error: error.name }),
   }
