@@ -78,6 +78,11 @@ export class Project {
     return new Child([command, ...args], { cwd: this.root, env: { ...this.env, ...env } })
   }
 
+  /** Starts a file of the project. */
+  node(file: string): Child {
+    return new Child([file], { cwd: this.root, env: this.env })
+  }
+
   /** Runs `lovage …` to its end. */
   async lovage(...args: readonly string[]): Promise<Said> {
     const child = this.start(args)

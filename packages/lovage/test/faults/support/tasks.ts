@@ -131,5 +131,8 @@ function validate(value: unknown): { value: readonly [string] } | { issues: [{ m
   return typeof text === 'string' ? { value: [text] } : { issues: [{ message: 'expected a string', path: [0] }] }
 }
 
+/** What every object of the task thread has that nobody gave it. */
+export const polluted = app.task('polluted', () => Reflect.get({}, 'polluted') ?? null)
+
 /** Where a worker spends its bytes. */
 export const blob = app.task('blob', (_task, text: string) => text.length)
