@@ -14,9 +14,10 @@ describe('the simulator', () => {
   it('finds no violation in 5,000 histories', { timeout: 60_000 }, async () => {
     const histories = await simulate(seeds(5000))
     expect(violations(histories)).toEqual([])
-    const sum = (name: string): number => histories.reduce((total, { counts }) => total + (counts[name] ?? 0), 0)
-    for (const fault of ['crashes', 'pauses', 'outages', 'stops', 'lostAnswers', 'lostWakeUps', 'duplicates', 'stale'])
-      expect(sum(fault), fault).toBeGreaterThan(1000)
+    const rare = ['crashes', 'pauses', 'outages', 'stops', 'lostAnswers', 'lostWakeUps', 'duplicates', 'stale'].filter(
+      fault => histories.reduce((sum, { counts }) => sum + (counts[fault] ?? 0), 0) < 900,
+    )
+    expect(rare).toEqual([])
   })
 
   it('plays the same history for the same seed, whatever plays beside it', async () => {
