@@ -19,7 +19,7 @@ export function classifyThrown(thrown: unknown, { phase, definition, abort }: Th
   if (phase === 'encoding') return failure(thrown)
   if (phase === 'binding' && (definition === undefined || isBadInput(thrown))) return failure(thrown)
   if (abort.reason !== undefined && abort.reason !== 'soft-time-limit') {
-    return { kind: 'aborted', reason: abort.reason, error: errorDocument(abort.signal.reason) }
+    return { kind: 'aborted', reason: abort.reason, began: true, error: errorDocument(abort.signal.reason) }
   }
   if (isTaskSignal(thrown)) return fromSignal(thrown)
   // a library's own AbortError says less than the reason does

@@ -27,7 +27,7 @@ export function abortError(reason: AbortReason, request: RunRequest): LovageErro
 
 /** The end of a run that was told to stop before it began. */
 export function abortedResult(request: RunRequest, reason: AbortReason): RunResult {
-  return { kind: 'aborted', reason, error: abortDocument(reason, request) }
+  return { kind: 'aborted', reason, began: false, error: abortDocument(reason, request) }
 }
 
 /** The end of a run that was stopped by force after it had been aborted for `reason`. */

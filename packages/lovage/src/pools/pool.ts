@@ -5,6 +5,17 @@
 import type { ErrorDocument, ProgressDocument } from '../core/record.ts'
 import type { WireMessage } from '../core/wire.ts'
 
+/** What `task.request` tells of a message beside its name and arguments. Instants are epoch milliseconds. */
+export interface RunDetails {
+  readonly retries: number
+  readonly rootId: string
+  readonly parentId?: string | undefined
+  readonly etaAt?: number | undefined
+  readonly expiresAt?: number | undefined
+  /** Custom ones. */
+  readonly headers: Readonly<Record<string, unknown>>
+}
+
 /** One run of one task. */
 export interface RunRequest {
   /** Unique among the runs of this pool. */
@@ -13,8 +24,10 @@ export interface RunRequest {
   readonly name: string
   readonly queue: string
   readonly redelivered: boolean
-  /** The message as it was delivered: the pool decodes headers and body where the function runs. */
+  /** The message: its body is decoded where the function runs. Behind a border, headers no decoding asks for are gone. */
   readonly message: WireMessage
+  /** What its headers say, decoded where it was received. */
+  readonly details: RunDetails
   /** `task.signal` aborts after this long. */
   readonly softLimitMs?: number | undefined
   /** The run is ended by force after this long. */
@@ -54,7 +67,13 @@ export type RunResult =
   | { readonly kind: 'ignored'; readonly reason?: string | undefined }
   | { readonly kind: 'rejected'; readonly requeue: boolean }
   /** It ended because it was told to stop. */
-  | { readonly kind: 'aborted'; readonly reason: AbortReason; readonly error: ErrorDocument }
+  | {
+      readonly kind: 'aborted'
+      readonly reason: AbortReason
+      /** False: it was told so before its first line ran. */
+      readonly began: boolean
+      readonly error: ErrorDocument
+    }
   /** The hard limit passed, or it did not heed a terminate: it was ended by force. */
   | { readonly kind: 'killed'; readonly reason: 'time-limit' | 'terminated'; readonly error: ErrorDocument }
   /**

@@ -23,12 +23,14 @@ export class Consumer {
 
   async start(): Promise<void> {
     const { backend, queues, node, prefetch, onDeliveries, onEnd } = this.#options
-    const subscription = await backend.broker.consume(queues, { prefetch, consumer: node, onDeliveries, onEnd })
+    // nothing is fetched before it is known which queues are paused
+    const subscription = await backend.broker.consume(queues, { prefetch: 0, consumer: node, onDeliveries, onEnd })
     this.#subscription = subscription
     this.#endPauses = await backend.coordination.watchKeys(pausePrefix, ({ key, value }) => {
       const queue = key.slice(pausePrefix.length)
       if (queues.includes(queue)) subscription.setPaused(queue, value !== undefined)
     })
+    subscription.setPrefetch(prefetch)
   }
 
   setPrefetch(prefetch: number): void {

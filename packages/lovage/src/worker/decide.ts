@@ -142,16 +142,23 @@ export function classify(result: RunResult, request: Request, facts: ClassifyFac
         retryable: true,
       })
     case 'aborted':
-      if (result.reason === 'shutdown') return Outcome.returned()
+      if (result.reason === 'shutdown')
+        return result.began ? cutShort(request, facts.policy, false) : Outcome.returned()
       return result.reason === 'soft-time-limit' ? Outcome.failed(result.error) : Outcome.revoked(result.reason)
     case 'killed':
       return result.reason === 'terminated' ? Outcome.revoked('terminated') : Outcome.failed(result.error)
     case 'lost':
-      if (!result.alone) return Outcome.returned(0, result.suspect)
+      if (!result.alone) return cutShort(request, facts.policy, result.suspect)
       return Outcome.parked('quarantined: it killed the process it ran in alone', result.error)
     default:
       return result satisfies never
   }
+}
+
+/** It had begun and was stopped, not by its own doing: another try, unless it may not run twice. */
+function cutShort(request: Request, { acksLate }: TaskPolicy, crashed: boolean): Outcome {
+  if (acksLate) return Outcome.returned(0, crashed)
+  return Outcome.failed(workerLost(`${request.task} was cut short; acksLate is false, so it is not run again`))
 }
 
 function afterError(result: Extract<RunResult, { kind: 'threw' }>, request: Request, facts: ClassifyFacts): Outcome {
@@ -275,7 +282,9 @@ function recordOf(outcome: Outcome, { delivery, request }: Subject, facts: Settl
       return { ...base, state: 'REVOKED', value: JSON.stringify(outcome.error) }
     case 'returned':
       // it waits again: shown as the first state of the next hand-over, which is above all of this one's
-      return facts.wasShown ? { ...base, state: 'PENDING', delivery: base.delivery + 1, startedAt: undefined } : undefined
+      return facts.wasShown
+        ? { ...base, state: 'PENDING', delivery: base.delivery + 1, startedAt: undefined }
+        : undefined
     case 'superseded':
       return undefined
     default:

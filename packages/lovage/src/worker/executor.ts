@@ -11,7 +11,7 @@
  */
 import type { Backend } from '../backend.ts'
 import type { Delivery } from '../broker.ts'
-import type { ProgressDocument, StateRecord, StoredState } from '../core/record.ts'
+import type { ProgressDocument, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
@@ -207,11 +207,13 @@ export class Executor {
 
   /** A suspect, or a task that may not run twice: that it begins is written before it does. */
   async #markThenQueue(run: Run): Promise<void> {
-    await this.#insist('mark a start', async () => {
+    const mayRun = await this.#insist('mark a start', async () => {
       await this.#options.backend.broker.markStarted([run.delivery])
-      if (run.task?.policy.acksLate === false) await this.#announceStart(run)
+      // what may not run twice runs only where its start was written: not so when others came first
+      return run.task?.policy.acksLate !== false || this.#writeStart(run)
     })
     if (run.phase === 'settling') return
+    if (!mayRun) return void this.#settle(run, Outcome.superseded())
     this.#enqueue(run)
     this.#pump()
   }
@@ -239,6 +241,7 @@ export class Executor {
         queue: delivery.queue,
         redelivered: delivery.redelivered,
         message: delivery.message,
+        details: request,
         softLimitMs: request.softTimeLimitMs ?? task?.softTimeLimitMs,
         hardLimitMs: request.timeLimitMs ?? task?.timeLimitMs,
         isolated: run.isolated,
@@ -258,11 +261,11 @@ export class Executor {
     run.announced = true
     const [state, value] =
       report.kind === 'progress' ? ['PROGRESS', progressText(report.progress)] : [report.state, report.value]
-    void this.#put({ ...recordBase(run, this.#options.clock), state, value }, 'write progress')
+    const record = { ...recordBase(run, this.#options.clock), state, value }
+    this.#attempt('write progress', this.#options.backend.results.put(record))
   }
 
   #abort(run: Run, reason: AbortReason, forceAfterMs?: number): void {
-    run.stopping ||= reason === 'shutdown'
     this.#options.pool.abort(run.runId, reason, forceAfterMs)
   }
 
@@ -274,9 +277,7 @@ export class Executor {
     crashPoint('W6')
     const policy = run.task?.policy ?? fallbackPolicy
     const { clock, random } = this.#options
-    const cutShort = run.stopping && (result.kind === 'killed' || result.kind === 'lost')
-    const facts = { now: clock.now(), random: random(), policy }
-    void this.#settle(run, cutShort ? Outcome.returned() : classify(result, run.request, facts))
+    void this.#settle(run, classify(result, run.request, { now: clock.now(), random: random(), policy }))
     this.#pump()
   }
 
@@ -314,23 +315,20 @@ export class Executor {
     }
   }
 
-  /** Writes what may be lost: the next one, or the end, will say it again. */
-  async #put(record: StateRecord, what: string): Promise<void> {
-    try {
-      await this.#options.backend.results.put(record)
-    } catch (error) {
-      this.#options.events.trouble?.(coerceError(error), what)
-    }
+  /** For writes that may be lost: the next one, or the end, will say it again. */
+  #attempt(what: string, write: Promise<unknown>): void {
+    write.catch((error: unknown) => this.#options.events.trouble?.(coerceError(error), what))
   }
 
-  #announceStart(run: Run): Promise<void> {
+  /** Whether it was news: false when the task has gone further, in somebody else's hands. */
+  async #writeStart(run: Run): Promise<boolean> {
     run.announced = true
     run.startedAt ??= this.#options.clock.now()
     this.#options.events.started?.(run)
-    return this.#put(
-      { ...recordBase(run, this.#options.clock), state: 'STARTED', value: this.#options.startedValue },
-      'write STARTED',
-    ).then(() => crashPoint('W4'))
+    const record = { ...recordBase(run, this.#options.clock), state: 'STARTED', value: this.#options.startedValue }
+    const isNews = await this.#options.backend.results.put(record)
+    crashPoint('W4')
+    return isNews
   }
 
   // ── the pace ──────────────────────────────────────────────────────────────────────────────────────
@@ -349,7 +347,7 @@ export class Executor {
     let rank = 0
     for (const run of this.#running.values()) {
       if (rank++ === this.#options.slots) return
-      if (!run.announced && (run.startedAt ?? Infinity) <= before) void this.#announceStart(run)
+      if (!run.announced && (run.startedAt ?? Infinity) <= before) this.#attempt('write STARTED', this.#writeStart(run))
     }
   }
 

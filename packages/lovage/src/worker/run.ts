@@ -25,8 +25,6 @@ export interface Run {
   /** Its STARTED is written. */
   announced: boolean
   isolated: boolean
-  /** It was told to stop because the worker does: whatever its end, it is given back. */
-  stopping: boolean
   lastSeq: number
 }
 
@@ -37,7 +35,6 @@ export function createRun(made: Pick<Run, 'delivery' | 'request' | 'task' | 'rec
     startedAt: undefined,
     announced: false,
     isolated: false,
-    stopping: false,
     lastSeq: 0,
   }
 }

@@ -2,6 +2,7 @@
 import type { Backend } from '../../src/backend.ts'
 import type { Pool, RunRequest, RunReport, RunResult, AbortReason } from '../../src/pools/pool.ts'
 import type { Timer } from '../../src/core/clock.ts'
+import type { ErrorDocument } from '../../src/core/record.ts'
 import { Executor } from '../../src/worker/executor.ts'
 import type { Cluster } from './cluster.ts'
 import type { Ledger } from './invariants.ts'
@@ -163,11 +164,10 @@ class SimulatedPool implements Pool {
     const run = index < 0 ? this.#running.get(runId) : this.#waiting.splice(index, 1)[0]
     if (run === undefined) return
     const error = { type: reason, message: 'told to stop', retryable: false }
-    if (index >= 0) return run.end({ kind: 'aborted', reason, error })
+    if (index >= 0) return run.end({ kind: 'aborted', reason, began: false, error })
     this.#cut(run)
-    if (this.#plan(run).heeds) this.#endAfter(run, 1, { kind: 'aborted', reason, error })
-    else if (forceAfterMs !== undefined)
-      this.#endAfter(run, forceAfterMs, { kind: 'killed', reason: 'terminated', error })
+    if (this.#plan(run).heeds) this.#endAfter(run, 1, { kind: 'aborted', reason, began: true, error })
+    else if (forceAfterMs !== undefined) this.#endAfter(run, forceAfterMs, forced(reason, error))
   }
 
   async stop(): Promise<void> {
@@ -235,4 +235,10 @@ class SimulatedPool implements Pool {
   cutAll(): void {
     for (const run of this.#running.values()) this.#cut(run)
   }
+}
+
+/** As the threads pool ends a run by force: a stopping worker's may run again elsewhere. */
+function forced(reason: AbortReason, error: ErrorDocument): RunResult {
+  if (reason === 'shutdown') return { kind: 'lost', alone: false, suspect: false, error }
+  return { kind: 'killed', reason: 'terminated', error }
 }

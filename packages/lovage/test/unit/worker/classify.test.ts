@@ -68,16 +68,16 @@ describe('classify', () => {
 
   it.each([
     [
-      { kind: 'aborted', reason: 'revoked', error },
+      { kind: 'aborted', reason: 'revoked', began: true, error },
       { kind: 'revoked', reason: 'revoked' },
     ],
     [
-      { kind: 'aborted', reason: 'terminated', error },
+      { kind: 'aborted', reason: 'terminated', began: true, error },
       { kind: 'revoked', reason: 'terminated' },
     ],
-    [{ kind: 'aborted', reason: 'soft-time-limit', error }, { kind: 'failed' }],
+    [{ kind: 'aborted', reason: 'soft-time-limit', began: true, error }, { kind: 'failed' }],
     [
-      { kind: 'aborted', reason: 'shutdown', error },
+      { kind: 'aborted', reason: 'shutdown', began: true, error },
       { kind: 'returned', delayMs: 0, crashed: false },
     ],
     [
@@ -109,6 +109,21 @@ describe('classify', () => {
   ] satisfies [RunResult, object][])('makes of %o: %o', (result, outcome) => {
     expect(classified(result)).toMatchObject(outcome)
   })
+})
+
+it.each([
+  { kind: 'aborted', reason: 'shutdown', began: true, error },
+  { kind: 'lost', alone: false, suspect: false, error },
+] satisfies RunResult[])('does not give an early-acknowledged task back: %o', result => {
+  expect(classified(result, { policy: { acksLate: false } })).toMatchObject({
+    kind: 'failed',
+    error: { type: 'WorkerLostError' },
+  })
+})
+
+it('gives an early-acknowledged task back that had not begun', () => {
+  const result: RunResult = { kind: 'aborted', reason: 'shutdown', began: false, error }
+  expect(classified(result, { policy: { acksLate: false } })).toMatchObject({ kind: 'returned' })
 })
 
 describe('settlementFor', () => {
