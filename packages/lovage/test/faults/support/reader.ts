@@ -54,6 +54,7 @@ function compare(last: StoredState | undefined, next: StoredState | undefined): 
 function isBackward(last: StoredState, next: StoredState): boolean {
   if (isReadyState(last.state)) return JSON.stringify(last) !== JSON.stringify(next)
   if (isReadyState(next.state)) return false
+  if (next.state === 'PENDING' && last.state !== 'PENDING') return true
   const order = compareVersions(next, last)
   return order < 0 || (order === 0 && JSON.stringify(last) !== JSON.stringify(next))
 }
