@@ -6,7 +6,7 @@ import type { RunControl, RunRequest, RunResult, RunTask } from '../pools/pool.t
 import { TaskNotImplementedError, TaskNotRegisteredError } from '../core/errors.ts'
 import { nearest } from '../core/suggest.ts'
 import { encodeJson } from '../protocol/json.ts'
-import { decodeTaskBody, decodeTaskHeaders } from '../protocol/task-message.ts'
+import { decodeTaskBody } from '../protocol/task-message.ts'
 import type { TaskBody } from '../protocol/task-message.ts'
 import { bindArguments } from './bind.ts'
 import { classifyThrown } from './classify-thrown.ts'
@@ -79,8 +79,8 @@ class TaskRun {
   }
 
   #describe(): TaskRequest {
-    const { message, id, name, queue, redelivered } = this.#request
-    const { retries, headers, rootId, parentId, etaAt, expiresAt } = decodeTaskHeaders(message)
+    const { id, name, queue, redelivered, details } = this.#request
+    const { retries, headers, rootId, parentId, etaAt, expiresAt } = details
     const { args = [], kwargs = {} } = this.#body ?? {}
     const eta = etaAt === undefined ? undefined : new Date(etaAt)
     const expires = expiresAt === undefined ? undefined : new Date(expiresAt)

@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Clock } from '../core/clock.ts'
 import { abortedResult, forcedResult, lostResult, stoppedResult, timeLimitResult } from './abort.ts'
 import type { FromTasks, TaskSideInit, ToTasks } from './messages.ts'
+import { packRuns, unpackEnds } from './packed.ts'
 import type { AbortReason, RunResult } from './pool.ts'
 import type { Run } from './run.ts'
 
@@ -124,7 +125,7 @@ class IsolatedProcess {
     const { request } = this.run
     switch (message.kind) {
       case 'ready':
-        return this.#send({ kind: 'run', runs: [{ request, claim: 0 }] })
+        return this.#send({ kind: 'run', runs: packRuns([{ request, claim: 0 }]) })
       case 'load-failed':
         // its tasks are those of the thread that runs well: not the fault of this run
         return void this.kill(lostResult(message.error.message, { alone: false, suspect: false }))
@@ -135,7 +136,7 @@ class IsolatedProcess {
       case 'fault':
         return void this.kill({ kind: 'threw', error: message.fault.error, wantsRetry: false })
       case 'ended':
-        return this.#finish(message.ends[0]?.result)
+        return this.#finish(unpackEnds(message.ends)[0]?.result)
       default:
         message satisfies never
     }

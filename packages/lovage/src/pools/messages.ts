@@ -4,6 +4,7 @@
  */
 import { LovageError, coerceError } from '../core/errors.ts'
 import type { ErrorDocument } from '../core/record.ts'
+import type { PackedEnds, PackedRuns } from './packed.ts'
 import type { AbortReason, RunReport, RunRequest, RunResult } from './pool.ts'
 
 /** A run, and the claim the two sides may race for (see `claims.ts`); 0: nobody takes it back. */
@@ -25,7 +26,7 @@ export interface Fault {
 }
 
 export type ToTasks =
-  | { readonly kind: 'run'; readonly runs: readonly HandOver[] }
+  | { readonly kind: 'run'; readonly runs: PackedRuns }
   | { readonly kind: 'abort'; readonly runId: number; readonly reason: AbortReason }
 
 export type FromTasks =
@@ -33,7 +34,7 @@ export type FromTasks =
   | { readonly kind: 'load-failed'; readonly error: SerializedError }
   /** Sent only for runs with a limit and for isolated ones. */
   | { readonly kind: 'started'; readonly runId: number }
-  | { readonly kind: 'ended'; readonly ends: readonly RunEnd[] }
+  | { readonly kind: 'ended'; readonly ends: PackedEnds }
   | { readonly kind: 'report'; readonly report: RunReport }
   | { readonly kind: 'fault'; readonly fault: Fault }
 

@@ -5,6 +5,7 @@ import { AppLoadError, ShutdownError } from '../core/errors.ts'
 import { Claims } from './claims.ts'
 import { reviveError } from './messages.ts'
 import type { FromTasks, HandOver, TaskSideInit, ToTasks } from './messages.ts'
+import { packRuns } from './packed.ts'
 import type { Run } from './run.ts'
 
 export interface TaskThreadOptions {
@@ -77,7 +78,7 @@ export class TaskThread {
     if (this.#outgoing.length === 0) return
     const runs = this.#outgoing
     this.#outgoing = []
-    this.post({ kind: 'run', runs })
+    this.post({ kind: 'run', runs: packRuns(runs) })
   }
 
   post(message: ToTasks): void {

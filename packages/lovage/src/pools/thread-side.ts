@@ -10,6 +10,7 @@ import { IllegalStateError } from '../core/errors.ts'
 import { abortError, abortedResult, errorDocument } from './abort.ts'
 import { startClaimed } from './claims.ts'
 import type { HandOver, RunEnd, TaskPort, ToTasks } from './messages.ts'
+import { packEnds, unpackRuns } from './packed.ts'
 import type { AbortReason, RunControl, RunReport, RunRequest, RunResult, RunTask } from './pool.ts'
 
 export interface ServeOptions {
@@ -108,7 +109,7 @@ class TaskRunner {
     switch (message.kind) {
       case 'run':
         if (this.#head === this.#queue.length) this.#turnBeganAt = this.#clock.monotonic()
-        for (const run of message.runs) this.#queue.push(run)
+        for (const run of unpackRuns(message.runs)) this.#queue.push(run)
         return this.#proceed()
       case 'abort':
         return this.#abort(message.runId, message.reason)
@@ -228,7 +229,7 @@ class TaskRunner {
     const ends = this.#ends
     this.#ends = []
     this.#flushedAt = this.#clock.monotonic()
-    this.#port.post({ kind: 'ended', ends })
+    this.#port.post({ kind: 'ended', ends: packEnds(ends) })
   }
 }
 

@@ -14,6 +14,7 @@ import { IllegalStateError, InvalidArgumentError, ShutdownError, describe } from
 import { abortedResult, forcedResult, lostResult, stoppedResult, timeLimitResult } from './abort.ts'
 import { IsolatedRuns } from './isolated.ts'
 import type { Fault, FromTasks, RunEnd } from './messages.ts'
+import { unpackEnds } from './packed.ts'
 import type { AbortReason, Pool, PoolCapabilities, PoolStats, RunReport, RunRequest, RunResult } from './pool.ts'
 import { Run } from './run.ts'
 import { TaskThread } from './task-thread.ts'
@@ -249,7 +250,7 @@ class ThreadsPool implements Pool {
   #take(thread: TaskThread, message: FromTasks): void {
     switch (message.kind) {
       case 'ended':
-        return this.#ended(thread, message.ends)
+        return this.#ended(thread, unpackEnds(message.ends))
       case 'started':
         return this.#started(thread, message.runId)
       case 'report':

@@ -7,6 +7,7 @@ import type { LovageOptions } from '../../../src/app/lovage.ts'
 import { createRunTask } from '../../../src/app/run-task.ts'
 import type { Delivery } from '../../../src/broker.ts'
 import type { StateRecord } from '../../../src/core/record.ts'
+import { decodeTaskHeaders } from '../../../src/protocol/task-message.ts'
 import type { AbortReason, RunReport, RunResult } from '../../../src/pools/pool.ts'
 
 /** An app on a memory broker of its own, closed when the test ends. */
@@ -52,6 +53,7 @@ async function runDelivery(app: Lovage, delivery: Delivery, options: RunOptions 
     queue: delivery.queue,
     redelivered: delivery.redelivered,
     message: delivery.message,
+    details: decodeTaskHeaders(delivery.message),
   }
   const control = {
     signal: options.abort?.controller.signal ?? new AbortController().signal,
