@@ -6,19 +6,17 @@ import type { Delivery, Settlement, SettleOutcome } from '../../src/broker.ts'
 import type { StoredState } from '../../src/core/record.ts'
 import { kindOf, type TaskPlan } from './tasks.ts'
 
-export const invariantNames = [
-  '1 nothing vanishes',
-  '2 nothing appears',
-  '3 one final result, and its bytes stay',
-  '4 versions only rise',
-  '5 a stale token decides nothing',
-  '6 every attempt has a cause',
-  '7 no late ack before the result is durable',
-  '8 without faults, each attempt runs once',
-  'a task ends as it must',
-  'liveness: all drains after the faults',
-] as const
-export type InvariantName = (typeof invariantNames)[number]
+type InvariantName =
+  | '1 nothing vanishes'
+  | '2 nothing appears'
+  | '3 one final result, and its bytes stay'
+  | '4 versions only rise'
+  | '5 a stale token decides nothing'
+  | '6 every attempt has a cause'
+  | '7 no late ack before the result is durable'
+  | '8 without faults, each attempt runs once'
+  | 'a task ends as it must'
+  | 'liveness: all drains after the faults'
 
 export interface Violation {
   readonly invariant: InvariantName

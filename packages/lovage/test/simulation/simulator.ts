@@ -73,7 +73,7 @@ class Simulation {
       onKill,
     })
     this.#producer = new Process(world, 'producer')
-    for (let index = random.between(1, 3); index > 0; index--) this.#startWorker()
+    for (let index = random.between(2, 3); index > 0; index--) this.#startWorker()
     for (const plan of this.#plans) world.after(plan.publishAfterMs, () => void this.#publish(plan))
     if (this.#hasFaults) for (let index = random.between(1, 6); index > 0; index--) this.#scheduleFault()
     world.after(faultsEndMs, () => this.#calm())
@@ -145,6 +145,7 @@ class Simulation {
     const strike = random.pick([
       () => this.#crash(),
       () => this.#freeze(),
+      () => this.#freeze(),
       () => this.#refuse(),
       () => this.#stop(),
       () => this.#jump(),
@@ -161,10 +162,12 @@ class Simulation {
     if (worker !== undefined) this.#kill(worker.process)
   }
 
-  /** Often longer than the lease: it goes on with what is no longer its own. */
+  /** Often just longer than the lease: it goes on with what somebody else has by then. */
   #freeze(): void {
+    const { random } = this.world
     this.#counts.pauses++
-    this.#anyWorker()?.process.freeze(this.world.random.between(10, 3 * leaseMs))
+    const ms = random.chance(0.6) ? random.between(leaseMs, 1.3 * leaseMs) : random.between(10, 3 * leaseMs)
+    this.#anyWorker()?.process.freeze(ms)
   }
 
   #refuse(): void {

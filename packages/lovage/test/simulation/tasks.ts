@@ -4,10 +4,10 @@ import type { RunResult } from '../../src/pools/pool.ts'
 import type { TaskPolicy } from '../../src/worker/decide.ts'
 import type { Random } from './world.ts'
 
-export type Kind = keyof typeof kinds
+type Kind = keyof typeof kinds
 
 /** How one run goes: it reports, then ends like this. */
-export type Fate = RunResult | { readonly kind: 'kills'; readonly what: 'process' | 'thread' }
+type Fate = RunResult | { readonly kind: 'kills'; readonly what: 'process' | 'thread' }
 
 interface KindOfTask {
   readonly policy: TaskPolicy | undefined
@@ -24,7 +24,7 @@ const error: ErrorDocument = { type: 'Error', message: 'no luck', retryable: tru
 const value = (retries: number): Fate => ({ kind: 'returned', value: `"after ${retries} retries"` })
 const retrying: Fate = { kind: 'retry', error: { ...error, type: 'Retry' }, countdownMs: 30 }
 
-export const kinds = {
+const kinds = {
   returns: { policy: late, fate: value, ends: 'SUCCESS', runs: 1 },
   'throws once': {
     policy: late,
@@ -90,7 +90,7 @@ function planTask(random: Random, id: string, name: Kind): TaskPlan {
     id,
     name,
     publishAfterMs: random.between(0, 400),
-    durationMs: random.chance(0.2) ? random.between(40, 300) : random.between(0, 12),
+    durationMs: random.chance(0.25) ? random.between(40, 400) : random.between(0, 12),
     heeds: random.chance(0.7),
     etaAfterMs: maybe(0.1, 1500),
     expiresAfterMs: maybe(0.06, 200),
