@@ -52,7 +52,8 @@ export type ListHandle = string & { readonly '~list'?: true }
 
 /**
  * `[ready, retries, delivery, rank, seq]`, compared from left to right, the greater one newer. A ready snapshot is never
- * replaced, not even by another ready one. Compare only versions of one task.
+ * replaced, not even by another ready one; an unready one also by one of the same version, which knows more of the
+ * queue or the remaining time. Compare only versions of one task.
  */
 export type Version = readonly [ready: 0 | 1, retries: number, delivery: number, rank: number, seq: number]
 
