@@ -20,6 +20,7 @@ import { matchesPattern } from './followers.ts'
 import type { Half } from './half.ts'
 import { toDelivery, toMessageRow, toNotice, toNoticeRow, toParked } from './messages.ts'
 import type { MessageRow, StoreEvent } from './ops.ts'
+import { unpackDeliveries } from './packing.ts'
 import { mayHaveHappened } from './store-client.ts'
 
 export const sqliteBrokerCapabilities: BrokerCapabilities = {
@@ -189,7 +190,7 @@ export class SqliteBroker implements Broker {
     const consumer = this.#consumers.get(id)
     if (consumer === undefined || !consumer.isOpen) return
     try {
-      consumer.options.onDeliveries(event.batch.map(toDelivery))
+      consumer.options.onDeliveries(unpackDeliveries(event.packed).map(toDelivery))
     } catch (thrown) {
       this.#ended(id, coerceError(thrown))
       void this.#half.callIfOpen({ kind: 'unconsume', consumer: id })

@@ -4,6 +4,7 @@
  */
 import type { MessageTable } from './message-table.ts'
 import type { DeliveryRow, OpOf, StoreEvent } from './ops.ts'
+import { packDeliveries } from './packing.ts'
 import type { Transaction } from './transaction.ts'
 
 interface Consumer {
@@ -90,7 +91,7 @@ export class Consumers {
       options.tx.afterCommit(() => {
         consumer.unsettled += batch.length
         for (const { token } of batch) this.#holds.set(token, consumer)
-        options.emit({ kind: 'deliveries', consumer: consumer.id, batch })
+        options.emit({ kind: 'deliveries', consumer: consumer.id, packed: packDeliveries(batch) })
       })
     }
     return isCut

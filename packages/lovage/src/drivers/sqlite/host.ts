@@ -33,7 +33,8 @@ export function isProcessAlive(pid: number, start: string): boolean {
   return stat !== undefined && stat.start === start && stat.state !== 'Z' && stat.state !== 'X'
 }
 
-function canSignal(pid: number): boolean {
+/** The cheap question, a tenth of the other: a zombie, and another process of the same pid, pass for it. */
+export function canSignal(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {

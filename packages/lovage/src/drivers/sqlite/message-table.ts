@@ -43,10 +43,11 @@ export class MessageTable {
   claim(name: string, owner: number, limit: number): DeliveryRow[] {
     const queue = this.#tx.findQueue(name)
     if (queue === undefined || queue.ready === 0) return []
-    const rows = this.#statements.claim.all(owner, queue.id, queue.id, limit) as unknown as ClaimedRow[]
+    const rows = this.#statements.look.all(queue.id, queue.id, limit) as unknown as ClaimedRow[]
+    const [first, last] = [rows[0], rows.at(-1)]
+    if (first === undefined || last === undefined) return []
+    this.#statements.claim.run(owner, queue.id, first.rank, first.seq, queue.id, last.rank, last.seq)
     this.#tx.count(queue, { ready: -rows.length, held: rows.length })
-    // RETURNING promises no order
-    rows.sort((a, b) => a.rank - b.rank || a.seq - b.seq)
     return rows.map(({ rank, seq, delivery, crashes, head, body }) => {
       return { token: `${queue.id}.${rank}.${seq}.${delivery}`, queue: name, delivery, crashes, head, body }
     })
@@ -180,11 +181,15 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
   return {
     insert: db.prepare(`INSERT INTO messages (key, id, head, body) VALUES (${keyOf}, ?, ?, ?)`),
     delay: db.prepare(`INSERT INTO delayed (due, queue, key, id, head, body) VALUES (?, ?, ${keyOf}, ?, ?, ?)`),
-    // a start is implied until somebody died of it; from then on only markStarted brings blame
+    look: db.prepare(
+      `SELECT ${keyParts}, delivery + 1 AS delivery, crashes, head, body FROM messages
+       WHERE ${inQueue} AND owner IS NULL ORDER BY key LIMIT ?`,
+    ),
+    // a start is implied until somebody died of it; from then on only markStarted brings blame.
+    // What lies between the first and the last of those: half the cost of an UPDATE … RETURNING
     claim: db.prepare(
       `UPDATE messages SET owner = ?, delivery = delivery + 1, started = (crashes = 0)
-       WHERE key IN (SELECT key FROM messages WHERE ${inQueue} AND owner IS NULL ORDER BY key LIMIT ?)
-       RETURNING ${keyParts}, delivery, crashes, head, body`,
+       WHERE key BETWEEN ${keyOf} AND ${keyOf} AND owner IS NULL`,
     ),
     markStarted: db.prepare(`UPDATE messages SET started = 1 WHERE ${held}`),
     remove: db.prepare(`DELETE FROM messages WHERE ${held}`),
@@ -233,6 +238,7 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
 type StatementName =
   | 'insert'
   | 'delay'
+  | 'look'
   | 'claim'
   | 'markStarted'
   | 'remove'

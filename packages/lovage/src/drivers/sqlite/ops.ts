@@ -6,6 +6,7 @@ import type { Disposition, Page, ParkedMessage, QueueStats, SettleOutcome } from
 import type { KeyChange, Lease } from '../../coordination.ts'
 import type { StorageReason } from '../../core/errors.ts'
 import type { StateRecord, StoredState } from '../../core/record.ts'
+import type { packDeliveries, PackedOp } from './packing.ts'
 import type { ListQuery } from '../../result-store.ts'
 
 /** A message as the table keeps it: `head` is the JSON text of `[properties, headers]`. */
@@ -110,7 +111,7 @@ export interface OpsRequest {
   readonly kind: 'ops'
   /** The number of the first one; the others follow. */
   readonly first: number
-  readonly ops: readonly Op[]
+  readonly ops: readonly PackedOp[]
 }
 export interface CloseRequest {
   readonly kind: 'close'
@@ -126,7 +127,7 @@ export interface ErrorRow {
 }
 
 export type StoreEvent =
-  | { readonly kind: 'deliveries'; readonly consumer: number; readonly batch: readonly DeliveryRow[] }
+  | { readonly kind: 'deliveries'; readonly consumer: number; readonly packed: ReturnType<typeof packDeliveries> }
   | { readonly kind: 'states'; readonly states: readonly StoredState[] }
   | { readonly kind: 'notices'; readonly notices: readonly NoticeRow[] }
   | { readonly kind: 'keys'; readonly watcher: number; readonly changes: readonly KeyChange[] }

@@ -10,7 +10,7 @@
  * | other pid namespace, lease ended   | dead   | crash                |
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { isProcessAlive, processStart, type HostIdentity } from './host.ts'
+import { canSignal, isProcessAlive, processStart, type HostIdentity } from './host.ts'
 
 interface OwnerRow {
   readonly id: number
@@ -26,6 +26,14 @@ interface OwnerRow {
 export interface DeadOwner {
   readonly id: number
   readonly blame: boolean
+}
+
+export interface Inquiry {
+  readonly monotonic: number
+  /** False: this process itself was frozen just now, and the others may have been with it. */
+  readonly trustsLeases: boolean
+  /** Reads /proc for zombies and for pids that were given out anew. */
+  readonly isThorough: boolean
 }
 
 export interface OwnerTableOptions {
@@ -84,13 +92,13 @@ export class OwnerTable {
     return this.#select.all() as unknown as OwnerRow[]
   }
 
-  /** `trustLeases` false: this process itself was frozen just now, and the others may have been with it. */
-  judge(owner: OwnerRow, monotonic: number, trustLeases: boolean): DeadOwner | undefined {
-    const { id } = owner
+  judge(owner: OwnerRow, { monotonic, trustsLeases, isThorough }: Inquiry): DeadOwner | undefined {
+    const { id, pid } = owner
     if (owner.boot !== this.#host.boot) return { id, blame: false }
     const isVisible = owner.pid_space === this.#host.pidSpace
-    if (isVisible && !isProcessAlive(owner.pid, owner.process_start)) return { id, blame: true }
-    return trustLeases && this.#hasLapsed(owner, monotonic) ? { id, blame: !isVisible } : undefined
+    const isGone = isVisible && !(isThorough ? isProcessAlive(pid, owner.process_start) : canSignal(pid))
+    if (isGone) return { id, blame: true }
+    return trustsLeases && this.#hasLapsed(owner, monotonic) ? { id, blame: !isVisible } : undefined
   }
 
   #hasLapsed(owner: OwnerRow, monotonic: number): boolean {

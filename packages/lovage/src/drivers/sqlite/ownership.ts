@@ -23,6 +23,7 @@ export class Ownership {
   #beatAt = 0
   /** Leases of others are believed from then on, monotonic. */
   #trustsLeasesFrom = 0
+  #inquiries = 0
   #others: ReturnType<OwnerTable['all']> | undefined
 
   constructor(table: OwnerTable, context: OwnershipContext) {
@@ -78,8 +79,10 @@ export class Ownership {
     if (sinceLast > 2000) this.#trustsLeasesFrom = now + options.leaseMs / 2
     if (hasNews || this.#others === undefined) this.#others = this.#table.all()
     const dead: DeadOwner[] = []
+    const isThorough = this.#inquiries++ % 4 === 0
+    const inquiry = { monotonic: now, trustsLeases: now >= this.#trustsLeasesFrom, isThorough }
     for (const owner of this.#others) {
-      const verdict = owner.id === this.#id ? undefined : this.#table.judge(owner, now, now >= this.#trustsLeasesFrom)
+      const verdict = owner.id === this.#id ? undefined : this.#table.judge(owner, inquiry)
       if (verdict !== undefined) dead.push(verdict)
     }
     return dead

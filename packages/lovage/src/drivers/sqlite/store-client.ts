@@ -21,6 +21,7 @@ import type {
   Request,
   StoreEvent,
 } from './ops.ts'
+import { packOp } from './packing.ts'
 import { fromErrorRow } from './storage-errors.ts'
 
 interface Call {
@@ -111,7 +112,7 @@ export class StoreClient {
     const ops = this.#outbox
     if (ops.length === 0) return
     this.#outbox = []
-    this.#tell({ kind: 'ops', first: this.#lastNumber - ops.length + 1, ops })
+    this.#tell({ kind: 'ops', first: this.#lastNumber - ops.length + 1, ops: ops.map(packOp) })
   }
 
   #tell(request: Request): void {

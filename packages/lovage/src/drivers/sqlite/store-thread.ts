@@ -2,6 +2,7 @@
 import { parentPort, receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { systemClock } from '../../core/clock.ts'
 import type { Report, Request } from './ops.ts'
+import { unpackOp } from './packing.ts'
 import { toErrorRow } from './storage-errors.ts'
 import { Store } from './store.ts'
 
@@ -9,7 +10,7 @@ function serve(port: MessagePort): void {
   const send = (report: Report): void => port.postMessage(report)
   let store: Store | undefined
   const take = (request: Request): void => {
-    if (request.kind === 'ops') store?.submit(request.first, request.ops)
+    if (request.kind === 'ops') store?.submit(request.first, request.ops.map(unpackOp))
     else if (request.kind === 'close') close(port, store)
     else store = open(request, send)
   }

@@ -66,6 +66,7 @@ export class Store {
   #due: Timer | undefined
   #dataVersion = 0
   #lastTick = 0
+  #tickCount = 0
   #lastPrune = 0
   /** There may be something to claim; stays set until it was looked for with success. */
   #mustClaim = false
@@ -321,7 +322,7 @@ export class Store {
       const now = this.#clock.monotonic()
       const sinceLast = now - this.#lastTick
       this.#lastTick = now
-      this.#database.assertInPlace()
+      if (this.#tickCount++ % 10 === 0) this.#database.assertInPlace()
       const version = this.#database.dataVersion()
       const hasNews = version !== this.#dataVersion
       this.#dataVersion = version
