@@ -29,7 +29,7 @@ function writeManifest() {
     ...manifest
   } = readJson('package.json')
   const exports = Object.entries(manifest.exports).map(([name, path]) => [name, publishedPath(path)])
-  const published = { ...manifest, exports: Object.fromEntries(exports), files: ['dist', 'bin'] }
+  const published = { ...manifest, exports: Object.fromEntries(exports), files: ['dist', 'bin', 'docs'] }
   writeFileSync(new URL('package.json', target), `${JSON.stringify(published, null, 2)}\n`)
 }
 
@@ -50,6 +50,8 @@ function copyFiles() {
   copy('bin')
   copy('../../README.md', 'README.md')
   copy('../../LICENSE', 'LICENSE')
+  // error messages name it
+  copy('../../docs/errors.md', 'docs/errors.md')
   if (existsSync(new URL('CHANGELOG.md', source))) copy('CHANGELOG.md')
 }
 

@@ -46,7 +46,7 @@ export async function followTask(result: AsyncResult, options: FollowOptions): P
     if (!stopped.signal.aborted) throw error
     view.end()
     options.terminal.err(`Stopped following; the task goes on. Look again: lovage result ${result.id} --follow`)
-    options.terminal.err(`To end the task: lovage revoke ${result.id} --terminate`)
+    options.terminal.err(`To end the task: lovage revoke ${result.id}`)
     return exitCodes.ok
   } finally {
     hint.cancel()

@@ -84,12 +84,12 @@ function factsOf(snapshot: Snapshot): [name: string, value: string][] {
 export function addRevokeCommand(program: Command): void {
   const command = program
     .command('revoke')
-    .description('Do not start a task; with --terminate stop it when it runs')
+    .description('Keep a task from starting, or tell it to stop; with --terminate end it by force')
     .argument('<ids...>', 'ids of tasks')
-    .option('--terminate', 'also when it runs already')
+    .option('--terminate', 'end it by force when it has not stopped after 2s')
   examples(command, [
-    ['lovage revoke 01a2…', 'it will not start'],
-    ['lovage revoke 01a2… --terminate', 'it ends even if it runs'],
+    ['lovage revoke 01a2…', 'it will not start; when it runs, its signal aborts'],
+    ['lovage revoke 01a2… --terminate', 'it ends even if it does not heed its signal'],
     ['lovage revoke 01a2… 01b3…', 'several'],
   ])
   act<{ readonly terminate?: boolean }>(command, async ({ options, args, terminal }) =>

@@ -218,6 +218,15 @@ export class TaskFailedError extends LovageError {
     this.remoteTraceback = options.remoteTraceback
   }
 }
+/**
+ * What a task throws to tell the person at the page: `throw new PublicError('This file is empty')`. Its message is shown
+ * there as it is; every other error is shown as a reference that stands in the worker's log. Retried as any error is.
+ */
+export class PublicError extends LovageError {
+  static readonly code: string = 'E_PUBLIC'
+  override readonly code: string = 'E_PUBLIC'
+  override readonly retryable: boolean = true
+}
 /** The task was revoked before or while it ran, or expired before it started. */
 export class TaskRevokedError extends LovageError {
   static readonly code: string = 'E_TASK_REVOKED'
@@ -322,6 +331,7 @@ export const errorRegistry: Readonly<
   E_ENCODE: { class: 'EncodeError', retryable: false, summary: 'A value cannot travel' },
   E_CONTENT_DISALLOWED: { class: 'ContentDisallowedError', retryable: false, summary: 'The content type is refused' },
   E_TASK_FAILED: { class: 'TaskFailedError', retryable: false, summary: 'The task ended in FAILURE' },
+  E_PUBLIC: { class: 'PublicError', retryable: true, summary: 'A failure told to the person at the page' },
   E_TASK_REVOKED: { class: 'TaskRevokedError', retryable: false, summary: 'The task was revoked or expired' },
   E_SOFT_TIME_LIMIT: { class: 'SoftTimeLimitExceeded', retryable: false, summary: 'The soft time limit passed' },
   E_TIME_LIMIT: { class: 'TimeLimitExceeded', retryable: false, summary: 'The hard time limit passed' },
@@ -332,9 +342,9 @@ export const errorRegistry: Readonly<
   E_RESULT_TIMEOUT: { class: 'ResultTimeoutError', retryable: false, summary: 'No final state within the time given' },
 }
 
-/** Where a code is explained. */
+/** Where a code is explained: in the package, and in the repository without its first part. */
 export function errorPage(code: string): string {
-  return `docs/errors.md#${code.toLowerCase()}`
+  return `lovage/docs/errors.md#${code.toLowerCase()}`
 }
 
 /** What a task threw, whatever it is, as an Error. */

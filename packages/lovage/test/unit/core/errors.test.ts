@@ -53,7 +53,7 @@ describe('errors', () => {
     expect(new type('m')).toBeInstanceOf(type)
   })
 
-  it('have a page', () => expect(errorPage('E_DECODE')).toBe('docs/errors.md#e_decode'))
+  it('have a page', () => expect(errorPage('E_DECODE')).toBe('lovage/docs/errors.md#e_decode'))
 })
 
 describe('coerceError', () => {
