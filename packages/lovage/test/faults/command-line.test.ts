@@ -118,7 +118,7 @@ describe('call', () => {
     following.signal('SIGINT')
     const { code, stderr } = await following.finished()
     expect(code).toBe(0)
-    const id = /lovage revoke (\S+) --terminate/.exec(stderr)?.[1] ?? ''
+    const id = /lovage revoke (\S+)$/m.exec(stderr)?.[1] ?? ''
     expect((await run(project, ['result', id, '--follow'])).stdout).toMatch(/SUCCESS \{"current":3,"total":3\}\n$/)
   })
 })
