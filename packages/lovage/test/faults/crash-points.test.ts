@@ -58,11 +58,13 @@ class Scene implements AsyncDisposable {
   readonly histories = new Map<string, StoredState[]>()
   readonly #urls: Readonly<Record<'LOVAGE_BROKER_URL' | 'LOVAGE_RESULT_BACKEND', string>>
   readonly #app: Lovage
+  readonly #signal: AbortSignal
   #ids: readonly string[] = []
   #backend: Backend | undefined
   #readyCount = 0
 
-  constructor({ splits }: Point) {
+  constructor({ splits }: Point, signal: AbortSignal) {
+    this.#signal = signal
     this.project.write('tasks.ts', source)
     this.project.write('package.json', '{ "type": "module" }')
     this.project.write('effects', '')
@@ -97,7 +99,11 @@ class Scene implements AsyncDisposable {
       cwd: this.project.root,
       env: crashAt === undefined ? env : { ...env, LOVAGE_CRASH_AT: crashAt },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // a test that takes too long leaves none behind
+      signal: this.#signal,
+      killSignal: 'SIGKILL',
     })
+    child.on('error', () => undefined)
     return Object.assign(new Running(child), { pid: child.pid ?? 0 })
   }
 
@@ -141,8 +147,8 @@ async function expectCrash(armed: Running & { readonly pid: number }, name: stri
     await vi.waitFor(() => expect(readFileSync(`/proc/${armed.pid}/status`, 'utf8')).toMatch(/^State:\tT/m), patience)
 }
 
-async function play(point: Point, action: Action): Promise<void> {
-  await using scene = new Scene(point)
+async function play(point: Point, action: Action, signal: AbortSignal): Promise<void> {
+  await using scene = new Scene(point, signal)
   const { allReady } = await scene.send()
   await using armed = scene.worker(`${point.at}:${action}`)
   await expectCrash(armed, point.at.slice(0, 2), action)
@@ -173,6 +179,6 @@ const isLinux = process.platform === 'linux'
 describe.skipIf(!isLinux).concurrent('a worker at its crash point', { timeout: 60_000 }, () => {
   describe.each(actions)('%s', action => {
     // eslint-disable-next-line vitest/expect-expect -- `play` expects
-    test.each(points)('$at, $where', point => play(point, action))
+    test.for(points)('$at, $where', (point, { signal }) => play(point, action, signal))
   })
 })
