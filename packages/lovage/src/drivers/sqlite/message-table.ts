@@ -14,6 +14,8 @@ interface ClaimedRow {
   readonly body: string | Uint8Array
 }
 
+type Requeue = Disposition & { readonly kind: 'requeue' }
+
 /** A token's parts: `queue.rank.seq.delivery`. */
 type Hold = readonly [queue: number, rank: number, seq: number, delivery: number]
 
@@ -64,7 +66,7 @@ export class MessageTable {
       case 'ack':
         return this.#end(hold, owner)
       case 'requeue':
-        return this.#requeue(hold, owner, disposition.delayMs ?? 0)
+        return this.#requeue(hold, owner, disposition)
       case 'park':
         return this.#parkHeld(hold, owner, disposition.reason)
     }
@@ -144,16 +146,21 @@ export class MessageTable {
     return true
   }
 
-  #requeue(hold: Hold, owner: number, delayMs: number): boolean {
-    if (delayMs > 0) return this.#requeueDelayed(hold, owner, Date.now() + Math.ceil(delayMs))
-    const { changes } = this.#statements.free.run(...hold, owner)
+  #requeue(hold: Hold, owner: number, { delayMs = 0, crashed = false }: Requeue): boolean {
+    const crashes = crashed ? 1 : 0
+    if (delayMs > 0) return this.#requeueDelayed(hold, owner, { due: Date.now() + Math.ceil(delayMs), crashes })
+    const { changes } = this.#statements.free.run(crashes, ...hold, owner)
     if (changes === 0) return false
     this.#tx.count(this.#queueOf(hold), { held: -1, ready: 1 })
     return true
   }
 
-  #requeueDelayed(hold: Hold, owner: number, due: number): boolean {
-    const { changes } = this.#statements.moveOut.run(due, hold[0], ...hold, owner)
+  #requeueDelayed(
+    hold: Hold,
+    owner: number,
+    { due, crashes }: { readonly due: number; readonly crashes: number },
+  ): boolean {
+    const { changes } = this.#statements.moveOut.run(due, hold[0], crashes, ...hold, owner)
     if (changes === 0 || !this.#end(hold, owner)) return false
     this.#tx.count(this.#queueOf(hold), { delayed: 1 })
     return true
@@ -193,10 +200,10 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
     ),
     markStarted: db.prepare(`UPDATE messages SET started = 1 WHERE ${held}`),
     remove: db.prepare(`DELETE FROM messages WHERE ${held}`),
-    free: db.prepare(`UPDATE messages SET owner = NULL, started = 0 WHERE ${held}`),
+    free: db.prepare(`UPDATE messages SET owner = NULL, started = 0, crashes = crashes + ? WHERE ${held}`),
     moveOut: db.prepare(
       `INSERT INTO delayed (due, queue, key, delivery, crashes, id, head, body)
-       SELECT ?, ?, key, delivery, crashes, id, head, body FROM messages WHERE ${held}`,
+       SELECT ?, ?, key, delivery, crashes + ?, id, head, body FROM messages WHERE ${held}`,
     ),
     moveIn: db.prepare(
       `INSERT INTO messages (key, delivery, crashes, id, head, body)

@@ -10,7 +10,7 @@ type Value = string | number | Uint8Array | undefined
 /** What travels: `['publish' | 'settle', …]`, or the operation itself. */
 export type PackedOp = Op | readonly Value[]
 
-const recordWidth = 13
+const recordWidth = 14
 const messageWidth = 6 + recordWidth
 const deliveryWidth = 6
 
@@ -91,8 +91,19 @@ const noFacts: readonly undefined[] = Array.from({ length: 5 }, () => undefined)
 /** No state: no record. Facts that have no place of their own go as one JSON text. */
 function packRecord(record: StateRecord | undefined): readonly Value[] {
   if (record === undefined) return noRecord
-  const { id, state, retries, delivery, seq, at, value, keepMs, facts } = record
-  return [state, id, retries, delivery, seq, at, value, keepMs, ...(facts === undefined ? noFacts : packFacts(facts))]
+  const { id, state, retries, delivery, seq, at, startedAt, value, keepMs, facts } = record
+  return [
+    state,
+    id,
+    retries,
+    delivery,
+    seq,
+    at,
+    startedAt,
+    value,
+    keepMs,
+    ...(facts === undefined ? noFacts : packFacts(facts)),
+  ]
 }
 
 function packFacts({ name, queue, queuedAt, owner, ...rest }: TaskFacts): readonly Value[] {
@@ -109,9 +120,10 @@ function unpackRecord(values: readonly Value[], at: number): StateRecord | undef
     delivery: values[at + 3] as number,
     seq: values[at + 4] as number,
     at: values[at + 5] as number,
-    value: values[at + 6] as string | undefined,
-    keepMs: values[at + 7] as number | undefined,
-    facts: unpackFacts(values, at + 8),
+    startedAt: values[at + 6] as number | undefined,
+    value: values[at + 7] as string | undefined,
+    keepMs: values[at + 8] as number | undefined,
+    facts: unpackFacts(values, at + 9),
   }
 }
 

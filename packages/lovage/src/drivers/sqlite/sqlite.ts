@@ -1,6 +1,6 @@
 /**
  * The embedded driver: queue, results and coordination in one SQLite file, for the processes of one machine.
- * README.md beside this file tells how it works.
+ * docs/sqlite.md tells how it works.
  */
 import { pathToFileURL } from 'node:url'
 import type { Connection, DriverOptions } from '../../backend.ts'

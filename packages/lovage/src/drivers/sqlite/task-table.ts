@@ -51,7 +51,7 @@ export class TaskTable {
     this.#upsert = db.prepare(upsertSql)
     this.#final = db.prepare(
       `UPDATE tasks SET state = ?, ready = 1, retries = ?, delivery = ?, rank = 5, seq = ?, at = ?, value = ?, ready_at = ?,
-         expires_at = ?, started_at = CASE WHEN retries = ? THEN started_at END WHERE id = ? AND ready = 0`,
+         expires_at = ?, started_at = coalesce(CASE WHEN retries = ? THEN started_at END, ?) WHERE id = ? AND ready = 0`,
     )
     this.#fill = db.prepare(fillSql)
     this.#select = db.prepare('SELECT * FROM tasks WHERE id = ?')
@@ -72,7 +72,7 @@ export class TaskTable {
     if (ready && facts === undefined && this.#finish(record)) return true
     const factColumns = facts === undefined ? noFacts : columnsOf(facts)
     const expiresAt = ready ? Math.ceil(at + (record.keepMs ?? this.#keepMs)) : null
-    const startedAt = state === 'STARTED' ? at : null
+    const startedAt = record.startedAt ?? (state === 'STARTED' ? at : null)
     const { changes } = this.#upsert.run(
       id,
       state,
@@ -131,9 +131,18 @@ export class TaskTable {
 
   /** The short way of the most frequent write: a final state of a known, unready task. */
   #finish(record: StateRecord): boolean {
-    const { id, state, retries, delivery, seq, at, value, keepMs = this.#keepMs } = record
+    const { id, state, retries, delivery, seq, at, value, keepMs = this.#keepMs, startedAt } = record
     const version = [state, retries, delivery, seq] as const
-    const { changes } = this.#final.run(...version, at, value ?? null, at, Math.ceil(at + keepMs), retries, id)
+    const { changes } = this.#final.run(
+      ...version,
+      at,
+      value ?? null,
+      at,
+      Math.ceil(at + keepMs),
+      retries,
+      startedAt ?? null,
+      id,
+    )
     if (changes > 0) this.#tx.changedTask(id)
     return changes > 0
   }
