@@ -55,6 +55,7 @@ export {
   LovageError,
   MaxRetriesExceededError,
   MessageTooLargeError,
+  PublicError,
   PublishError,
   ResultStoreError,
   ResultTimeoutError,

@@ -33,6 +33,9 @@ export class AppState implements AppInternals {
   #backend: Promise<Backend> | undefined
   /** Whether the backend is somebody else's to close. */
   #isTakenOver = false
+  /** `#backend` with all preparations made; undefined before the first use. */
+  #prepared: Promise<Backend> | undefined
+  readonly #preparations: ((backend: Backend) => Promise<void>)[] = []
   readonly #routed = new Map<string, string>()
   readonly #publishing = new Set<Promise<unknown>>()
 
@@ -84,6 +87,30 @@ export class AppState implements AppInternals {
   }
 
   backend(): Promise<Backend> {
+    if (this.#prepared !== undefined) return this.#prepared
+    const prepared = this.#prepare()
+    this.#prepared = prepared
+    prepared.catch(() => {
+      if (this.#prepared === prepared) this.#prepared = undefined
+    })
+    return prepared
+  }
+
+  onOpen(prepare: (backend: Backend) => Promise<void>): void {
+    this.#preparations.push(prepare)
+    if (this.#prepared === undefined) return
+    const before = this.#prepared
+    this.#prepared = undefined
+    before.then(() => this.backend()).catch(() => undefined)
+  }
+
+  async #prepare(): Promise<Backend> {
+    const backend = await this.#opened()
+    for (const prepare of this.#preparations) await prepare(backend)
+    return backend
+  }
+
+  #opened(): Promise<Backend> {
     if (this.#backend !== undefined) return this.#backend
     if (this.#state === 'closed')
       return Promise.reject(new IllegalStateError(`The app "${this.name}" is closed: make the call before close()`))
@@ -135,6 +162,7 @@ export class AppState implements AppInternals {
     return () => {
       if (this.#backend !== held) return
       this.#backend = undefined
+      this.#prepared = undefined
       this.#isTakenOver = false
       this.#clock = systemClock
       if (this.#state === 'open') this.#state = 'unopened'
@@ -154,6 +182,7 @@ export class AppState implements AppInternals {
     const backend = this.#backend
     this.#state = 'closed'
     this.#backend = undefined
+    this.#prepared = undefined
     if (this.#publishing.size > 0) await this.#drain(graceMs)
     if (backend !== undefined && !this.#isTakenOver) await (await backend.catch(() => undefined))?.close()
   }

@@ -17,7 +17,7 @@ export interface ThrownFacts {
 
 export function classifyThrown(thrown: unknown, { phase, definition, abort }: ThrownFacts): RunResult {
   if (phase === 'encoding') return failure(thrown)
-  if (phase === 'binding' && (definition === undefined || isBadInput(thrown))) return failure(thrown)
+  if (phase === 'binding' && (definition === undefined || isBadInput(thrown))) return badInput(thrown, definition)
   if (abort.reason !== undefined && abort.reason !== 'soft-time-limit') {
     return { kind: 'aborted', reason: abort.reason, began: true, error: errorDocument(abort.signal.reason) }
   }
@@ -30,6 +30,16 @@ export function classifyThrown(thrown: unknown, { phase, definition, abort }: Th
 /** Not tried again: with the same arguments it would come again. */
 function failure(thrown: unknown): RunResult {
   return { kind: 'threw', error: errorDocument(thrown, { retryable: false }), wantsRetry: false }
+}
+
+/** Whoever gave the arguments may know what is wrong with them; which tasks there are is not for them. */
+function badInput(thrown: unknown, definition: TaskDefinition | undefined): RunResult {
+  const isPublic = definition !== undefined && thrown instanceof InvalidArgumentError
+  return {
+    kind: 'threw',
+    error: errorDocument(thrown, { retryable: false, ...(isPublic ? { isPublic } : {}) }),
+    wantsRetry: false,
+  }
 }
 
 /** A schema that breaks, because a database it asks is away, is no bad input. */

@@ -24,6 +24,11 @@ export interface AppInternals {
   queueOf(taskName: string): string
   /** Open, and shared with every app of this process that has the same URLs. The first call opens. */
   backend(): Promise<Backend>
+  /**
+   * Has something done with the backend before the app's first use of it, or at once when the app is open. What it
+   * throws is what `backend()` rejects with; the next call tries again.
+   */
+  onOpen(prepare: (backend: Backend) => Promise<void>): void
   /** Imports the constructor's `include`. @throws {AppLoadError} the first that does not load. */
   loadIncludes(): Promise<void>
   duplicates(): readonly Duplicate[]

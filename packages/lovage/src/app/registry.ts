@@ -22,6 +22,7 @@ interface ResolvedTaskOptions {
   readonly acksLate: boolean
   readonly ignoreResult: boolean
   readonly resultExpiresMs: number | undefined
+  readonly isResultPrivate: boolean
 }
 
 export interface TaskDefinition {
@@ -51,7 +52,7 @@ export interface GivenOptions {
   readonly kwargs?: ObjectSchema | undefined
   readonly params?: readonly string[] | undefined
   readonly states?: StateSchemas | undefined
-  readonly result?: Schema | undefined
+  readonly result?: Schema | 'private' | undefined
   readonly title?: string | undefined
   readonly queue?: string | undefined
   readonly priority?: number | undefined
@@ -106,7 +107,7 @@ export class TaskRegistry {
   }
 }
 
-/** The options every task takes; a declared one also `result`. */
+/** The options every task takes. */
 const taskOptionNames: readonly string[] = [
   'args',
   'kwargs',
@@ -121,6 +122,7 @@ const taskOptionNames: readonly string[] = [
   'acksLate',
   'ignoreResult',
   'resultExpiresMs',
+  'result',
 ]
 const retryNames: readonly string[] = ['max', 'backoff', 'delayMs', 'maxDelayMs', 'jitter', 'on']
 
@@ -139,7 +141,7 @@ export function createDefinition(
     params: given.params,
     argsSchema: given.args,
     kwargsSchema: given.kwargs,
-    resultSchema: given.result,
+    resultSchema: given.result === 'private' ? undefined : given.result,
     stateSchemas: given.states,
     site: parts.site,
   }
@@ -163,11 +165,12 @@ function resolveTaskOptions(given: GivenOptions): ResolvedTaskOptions {
     acksLate: given.acksLate ?? true,
     ignoreResult: given.ignoreResult ?? false,
     resultExpiresMs: given.resultExpiresMs,
+    isResultPrivate: given.result === 'private',
   }
 }
 
 function assertTaskOptions(name: string, given: GivenOptions, isDeclared: boolean): void {
-  assertOptionNames(name, given, isDeclared ? [...taskOptionNames, 'result'] : taskOptionNames)
+  assertOptionNames(name, given, taskOptionNames)
   assertText(`${name}: queue`, given.queue)
   assertInteger(`${name}: priority`, given.priority, { min: 0, max: 9 })
   assertMs(`${name}: softTimeLimitMs`, given.softTimeLimitMs)
@@ -177,7 +180,7 @@ function assertTaskOptions(name: string, given: GivenOptions, isDeclared: boolea
   assertRetry(`${name}: retry`, given.retry)
   assertSchema(`${name}: args`, given.args)
   assertSchema(`${name}: kwargs`, given.kwargs)
-  assertSchema(`${name}: result`, given.result)
+  assertResult(`${name}: result`, given.result, isDeclared)
   for (const [state, schema] of Object.entries(given.states ?? {})) assertSchema(`${name}: states.${state}`, schema)
 }
 
@@ -193,6 +196,13 @@ function assertRetry(where: string, policy: RetryPolicy | undefined): void {
   assertMs(`${where}.maxDelayMs`, policy.maxDelayMs)
   if (policy.backoff === undefined || policy.backoff === 'fixed' || policy.backoff === 'exponential') return
   throw new InvalidArgumentError(`${where}.backoff is ${describe(policy.backoff)}: expected "fixed" or "exponential"`)
+}
+
+/** A schema says what another program's task returns; of a task defined here the handler says it. */
+function assertResult(where: string, result: GivenOptions['result'], isDeclared: boolean): void {
+  if (result === 'private') return
+  if (isDeclared) return assertSchema(where, result)
+  if (result !== undefined) throw new InvalidArgumentError(`${where} is ${describe(result)}: expected "private"`)
 }
 
 function assertSchema(where: string, schema: Schema | undefined): void {

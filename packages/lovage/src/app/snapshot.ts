@@ -57,8 +57,8 @@ function documentOf(value: unknown): Partial<ErrorDocument> {
 }
 
 function toTaskError(value: unknown): TaskError {
-  const { type, message, traceback, retryable, note } = documentOf(value)
-  return { type: type ?? 'Error', message: message ?? '', traceback, retryable: retryable ?? true, note }
+  const { type, message, traceback, retryable, isPublic, note } = documentOf(value)
+  return { type: type ?? 'Error', message: message ?? '', traceback, retryable: retryable ?? true, isPublic, note }
 }
 
 function toProgress(value: unknown): Progress {

@@ -48,6 +48,8 @@ export interface TaskError {
   readonly traceback?: string | undefined
   /** False when a retry with the same arguments cannot help (bad arguments, for one). */
   readonly retryable: boolean
+  /** True: the message was written for the person at the page. */
+  readonly isPublic?: boolean | undefined
   /** Why there is no further attempt, in a few words: 'no retry policy', '3 of 3 retries used'. */
   readonly note?: string | undefined
 }
@@ -336,10 +338,12 @@ export interface TaskOptions<A = never, K = never, P extends Tuple = Tuple, Sc =
   readonly ignoreResult?: boolean | undefined
   /** @default the app's `resultExpiresMs` */
   readonly resultExpiresMs?: number | undefined
+  /** `'private'`: what it returns is not for browsers, whatever their handles allow. */
+  readonly result?: 'private' | undefined
 }
 export interface DeclareOptions<A = never, K = never, R = Schema, Sc = StateSchemas> extends Omit<
   TaskOptions<A, K, Tuple, Sc>,
-  'params'
+  'params' | 'result'
 > {
   readonly params?: readonly string[] | undefined
   readonly result?: R | undefined

@@ -60,6 +60,8 @@ export interface ErrorDocument {
   readonly traceback?: string | undefined
   /** False when a retry with the same arguments cannot help. */
   readonly retryable: boolean
+  /** True: the message was written for the person at the page. */
+  readonly isPublic?: boolean | undefined
   /** What the worker adds for people: `no retry policy`, `3 of 3 retries used`. */
   readonly note?: string | undefined
   /** RETRY only: epoch milliseconds of the next attempt. */

@@ -3,7 +3,7 @@
  * It is data in both directions: no name from the wire ever becomes code here.
  */
 import type { ErrorDocument } from '../core/record.ts'
-import { coerceError, describe, LovageError } from '../core/errors.ts'
+import { coerceError, describe, LovageError, PublicError } from '../core/errors.ts'
 import { redactText } from '../core/redact.ts'
 import { argsRepr, valueRepr } from './repr.ts'
 
@@ -22,6 +22,8 @@ export interface CeleryException {
 export interface ErrorDocumentOptions {
   /** @default what the error's class says; true for what is not ours. */
   readonly retryable?: boolean | undefined
+  /** @default whether it is a PublicError. */
+  readonly isPublic?: boolean | undefined
   /** RETRY: epoch milliseconds of the next attempt. */
   readonly retryAt?: number | undefined
   /** REVOKED only. */
@@ -37,6 +39,7 @@ export function errorDocument(thrown: unknown, options: ErrorDocumentOptions = {
     message: cut(redactText(safely(() => String(error.message), '').slice(0, maxMessageBytes * 2)), maxMessageBytes),
     ...(traceback === '' ? {} : { traceback: cut(redactText(traceback), maxTracebackBytes) }),
     retryable: options.retryable ?? isRetryable(error),
+    ...((options.isPublic ?? error instanceof PublicError) ? { isPublic: true } : {}),
     ...(options.retryAt === undefined ? {} : { retryAt: options.retryAt }),
     ...(options.reason === undefined ? {} : { reason: options.reason }),
   }
@@ -153,6 +156,8 @@ export function fromCeleryException(value: unknown, traceback?: string | null): 
     message: text,
     ...(typeof traceback === 'string' && traceback !== '' ? { traceback: cut(traceback, maxTracebackBytes) } : {}),
     retryable: !lastingNames.has(name),
+    // a Python task says it by the name of its class
+    ...(name === 'PublicError' ? { isPublic: true } : {}),
     ...(reason === undefined ? {} : { reason }),
   }
 }

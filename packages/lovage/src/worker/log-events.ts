@@ -2,6 +2,7 @@
 import { isEnabled } from '../app/logger.ts'
 import type { Logger } from '../app/types.ts'
 import { formatDuration } from '../core/duration.ts'
+import { referenceOf } from '../core/reference.ts'
 import type { ExecutorEvents } from './executor.ts'
 import type { Outcome } from './outcome.ts'
 import type { Run } from './run.ts'
@@ -35,20 +36,24 @@ function logOutcome(logger: Logger, run: Run, outcome: Outcome): void {
     case 'retrying':
       return logger.warn(
         `Task ${label(run)} retry in ${formatDuration(outcome.dueAt - Date.now())}: ${outcome.error.type}: ${outcome.error.message}`,
-        fields(run),
+        { ...fields(run), reference: referenceOf(run.request.id) },
       )
     case 'failed':
       return logger.error(
         `Task ${label(run)} raised ${outcome.error.type}: ${outcome.error.message}${note(outcome.error.note)}`,
         {
           ...fields(run),
+          reference: referenceOf(run.request.id),
           traceback: outcome.error.traceback,
         },
       )
     case 'revoked':
       return logger.info(`Task ${label(run)} ${outcome.reason}`, fields(run))
     case 'parked':
-      return logger.error(`Task ${label(run)} parked: ${outcome.reason}. See: lovage dead list`, fields(run))
+      return logger.error(`Task ${label(run)} parked: ${outcome.reason}. See: lovage dead list`, {
+        ...fields(run),
+        reference: referenceOf(run.request.id),
+      })
     case 'returned':
       return logger.info(
         `Task ${label(run)} given back${outcome.delayMs > 0 ? ` for ${formatDuration(outcome.delayMs)}` : ''}`,
