@@ -145,7 +145,7 @@ describe('a queue', () => {
       return (await project.stored(id))?.state === 'PENDING' ? id : undefined
     })
     await queue.resume()
-    await project.reaches(left, 'SUCCESS')
+    expect(await project.reaches(left, 'SUCCESS')).toMatchObject({ value: '0' })
   }, 30_000)
 
   test('that is purged is empty, and says how much was in it', async () => {
@@ -226,6 +226,6 @@ test('a task that kills its process is quarantined after three deaths, and its 5
   expect((await project.stored(poison.id))?.value).toMatch(/WorkerLostError/)
   expect(project.effects('explode')).toHaveLength(3)
   // the third time it was alone: the worker that let it run lives
-  expect(workers.length, workers.map(({ output }) => output).join('\n')).toBe(3)
+  expect({ starts: workers.length, said: workers.map(({ output }) => output) }).toMatchObject({ starts: 3 })
   expect((await project.lovage('-A', 'tasks.ts', 'dead', 'list')).out).toMatch(/explode .*quarantined/)
 }, 120_000)

@@ -32,7 +32,7 @@ async function running(names: readonly string[], args: readonly string[] = []): 
 /** It ended well, and how long after now that was. */
 async function endsWithin(worker: Child, ms: number): Promise<void> {
   const askedAt = performance.now()
-  expect(await worker.ended, worker.output).toEqual({ code: 0, signal: null })
+  expect({ ...(await worker.ended), output: worker.output }).toMatchObject({ code: 0, signal: null })
   expect((worker.endedAt ?? Infinity) - askedAt).toBeLessThan(ms)
 }
 
@@ -69,6 +69,7 @@ describe('a stop', () => {
     now.worker.kill('SIGQUIT')
     await endsWithin(now.worker, soonMs + slackMs)
     await isFinishedByTheNext(now)
+    expect(now.project.effects('deaf')).toHaveLength(2)
   }, 30_000)
 
   test('SIGTERM fetches no more, gives back what waits, lets run what runs until the time is over', async () => {
@@ -104,6 +105,7 @@ describe('a stop', () => {
     const { worker } = await running([])
     worker.kill('SIGTERM')
     await endsWithin(worker, soonMs)
+    expect(worker.output).toMatch(/warm shutdown, waiting for 0 running/)
   }, 30_000)
 })
 

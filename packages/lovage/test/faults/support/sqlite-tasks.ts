@@ -37,7 +37,7 @@ export function testFile(folder: string = mkdtempSync(join(tmpdir(), 'lovage-sql
   return { folder, path, url: urlOf(path), remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
-export function urlOf(path: string): string {
+function urlOf(path: string): string {
   return `sqlite://${pathToFileURL(path).pathname}`
 }
 

@@ -81,8 +81,7 @@ export const hopeless = app.task('hopeless', { retry: { max: 1, delayMs: 20, jit
 
 export const again = app.task('again', (task): string => {
   mark('again', task)
-  if (task.retries === 0) throw task.retry({ countdownMs: 200 })
-  return 'second'
+  return task.retries === 0 ? task.retry({ countdownMs: 200 }) : 'second'
 })
 
 export const explode = app.task('explode', task => {
