@@ -93,8 +93,10 @@ export class SqliteBroker implements Broker {
     return this.#subscription(id)
   }
 
-  async markStarted(deliveries: readonly Delivery[]): Promise<void> {
-    if (deliveries.length > 0) await this.#half.call({ kind: 'started', tokens: deliveries.map(({ token }) => token) })
+  async markStarted(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
+    if (deliveries.length === 0) return []
+    const held = await this.#half.call({ kind: 'started', tokens: deliveries.map(({ token }) => token) })
+    return deliveries.filter((_, index) => held[index] !== true)
   }
 
   settle({ delivery, disposition, successors, record }: Settlement): Promise<SettleOutcome> {

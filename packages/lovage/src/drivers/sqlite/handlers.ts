@@ -80,7 +80,7 @@ function consumeHandlers({
     prefetch: ({ consumer, prefetch }) => consumers.setPrefetch(consumer, prefetch),
     pause: ({ consumer, queue, paused }) => consumers.setPaused(consumer, queue, paused),
     unconsume: ({ consumer }) => consumers.remove(consumer),
-    started: ({ tokens }) => tokens.forEach(token => messages.markStarted(token, ownership.current())),
+    started: ({ tokens }) => tokens.map(token => messages.markStarted(token, ownership.current())),
     settle({ token, disposition, successors, record }) {
       consumers.settled(token, tx)
       if (messages.settle(token, ownership.current(), disposition)) {

@@ -55,8 +55,9 @@ export class MessageTable {
     })
   }
 
-  markStarted(token: string, owner: number): void {
-    this.#statements.markStarted.run(...holdOf(token), owner)
+  /** Whether the token still held. */
+  markStarted(token: string, owner: number): boolean {
+    return this.#statements.markStarted.run(...holdOf(token), owner).changes > 0
   }
 
   /** Whether the token still held. */

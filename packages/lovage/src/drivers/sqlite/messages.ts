@@ -38,7 +38,7 @@ function ownBytes(body: Uint8Array): Uint8Array {
   return body.byteLength === body.buffer.byteLength ? body : new Uint8Array(body)
 }
 
-export function toMessage({ head, body }: { readonly head: string; readonly body: string | Uint8Array }): WireMessage {
+function toMessage({ head, body }: { readonly head: string; readonly body: string | Uint8Array }): WireMessage {
   const [properties, headers] = JSON.parse(head) as [MessageProperties, Record<string, unknown>]
   return { properties, headers, body }
 }

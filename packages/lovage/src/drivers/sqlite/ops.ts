@@ -41,14 +41,15 @@ export interface NoticeRow {
 }
 
 /** Every operation: what it takes, what it answers. */
-export interface Operations {
+interface Operations {
   declare: { op: { queues: readonly string[] }; answer: void }
   publish: { op: { rows: readonly MessageRow[] }; answer: void }
   consume: { op: { consumer: number; queues: readonly string[]; prefetch: number; node: string }; answer: void }
   prefetch: { op: { consumer: number; prefetch: number }; answer: void }
   pause: { op: { consumer: number; queue: string; paused: boolean }; answer: void }
   unconsume: { op: { consumer: number }; answer: void }
-  started: { op: { tokens: readonly string[] }; answer: void }
+  /** Whether each is still held. */
+  started: { op: { tokens: readonly string[] }; answer: readonly boolean[] }
   settle: {
     op: { token: string; disposition: Disposition; successors: readonly MessageRow[]; record: StateRecord | undefined }
     answer: SettleOutcome
@@ -107,13 +108,13 @@ export interface OpenRequest {
   /** One counter that the main thread raises while it lives. */
   readonly heartbeat: SharedArrayBuffer
 }
-export interface OpsRequest {
+interface OpsRequest {
   readonly kind: 'ops'
   /** The number of the first one; the others follow. */
   readonly first: number
   readonly ops: readonly PackedOp[]
 }
-export interface CloseRequest {
+interface CloseRequest {
   readonly kind: 'close'
 }
 export type Request = OpenRequest | OpsRequest | CloseRequest

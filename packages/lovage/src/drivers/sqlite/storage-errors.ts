@@ -40,7 +40,7 @@ export function storageError(path: string, reason: StorageReason, cause?: unknow
 }
 
 /** The extended result code of an error from node:sqlite; undefined for every other error. */
-export function resultCode(error: unknown): number | undefined {
+function resultCode(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('errcode' in error)) return undefined
   return typeof error.errcode === 'number' ? error.errcode : undefined
 }

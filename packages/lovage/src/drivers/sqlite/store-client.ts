@@ -38,7 +38,7 @@ export interface Listeners {
 }
 
 /** An error of the thread, and whether the write may have happened all the same. */
-export const unknownOutcome: unique symbol = Symbol('unknown outcome')
+const unknownOutcome: unique symbol = Symbol('unknown outcome')
 
 export class StoreClient {
   readonly #options: ClientOptions
