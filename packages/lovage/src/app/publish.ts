@@ -135,7 +135,7 @@ function pendingRecord(message: TaskMessage, queue: string, now: number): StateR
     delivery: 0,
     seq: 0,
     at: now,
-    facts: { name: task, queue, queuedAt: now, owner, tags, rootId, parentId },
+    facts: { name: task, queue, queuedAt: now, owner, tags, rootId: rootId === id ? undefined : rootId, parentId },
   }
 }
 

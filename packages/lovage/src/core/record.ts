@@ -9,6 +9,7 @@ export interface TaskFacts {
   readonly queuedAt?: number | undefined
   readonly owner?: string | undefined
   readonly tags?: readonly string[] | undefined
+  /** Absent: it is its own. */
   readonly rootId?: string | undefined
   readonly parentId?: string | undefined
   /** The id of the task this one is a replay of. */

@@ -10,7 +10,7 @@
  * or due (in the DueQueue) → waiting; or at once → settling.
  */
 import type { Backend } from '../backend.ts'
-import type { Delivery } from '../broker.ts'
+import type { Delivery, Settlement, SettleOutcome } from '../broker.ts'
 import type { ProgressDocument, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
@@ -65,10 +65,12 @@ export class Executor {
   readonly #due: DueQueue<Run>
   /** Everything not yet settled, by task id; of two deliveries with one id, the latest. */
   readonly #byId = new Map<string, Run>()
-  readonly #held = new Set<Run>()
+  #heldCount = 0
   readonly #backlog: Run[] = []
   /** Handed to the pool, in that order: the first `slots` of them are the ones that run. */
   readonly #running = new Map<number, Run>()
+  /** Of those, how many wait until their start is written. */
+  #marking = 0
   #nextRunId = 1
   #ticker: Timer | undefined
   /** What was last told to `onPrefetch`. */
@@ -76,12 +78,18 @@ export class Executor {
   #idle: (() => void)[] = []
   /** Set by `returnUnstarted`: what arrives from now on goes back. */
   #draining = false
+  /** Set by `abortAll`. */
+  #isAborting = false
 
   constructor(options: ExecutorOptions) {
     this.#options = options
     this.#throughput = new Throughput(options.slots)
     this.#prefetch = this.#throughput.prefetch()
-    this.#due = new DueQueue({ clock: options.clock, limit: dueLimit, onDue: run => this.#admit(run) })
+    this.#due = new DueQueue({
+      clock: options.clock,
+      limit: dueLimit,
+      onDue: run => this.#admit(run, options.clock.now()),
+    })
   }
 
   get prefetch(): number {
@@ -90,7 +98,7 @@ export class Executor {
 
   /** Deliveries not yet settled. */
   get heldCount(): number {
-    return this.#held.size
+    return this.#heldCount
   }
 
   get runningCount(): number {
@@ -99,7 +107,8 @@ export class Executor {
 
   accept(batch: readonly Delivery[]): void {
     crashPoint('W2')
-    for (const delivery of batch) this.#decode(delivery)
+    const now = this.#options.clock.now()
+    for (const delivery of batch) this.#decode(delivery, now)
     this.#pump()
   }
 
@@ -123,37 +132,39 @@ export class Executor {
 
   /** Tells all that runs to stop; it is given back. After `forceAfterMs` it is ended by force. */
   abortAll(forceAfterMs: number): void {
+    this.#isAborting = true
     for (const run of this.#running.values()) this.#abort(run, 'shutdown', forceAfterMs)
   }
 
   /** Resolves when nothing is held. */
   idle(): Promise<void> {
-    if (this.#held.size === 0) return Promise.resolve()
+    if (this.#heldCount === 0) return Promise.resolve()
     return new Promise(resolve => this.#idle.push(resolve))
   }
 
   // ── decode, guard ─────────────────────────────────────────────────────────────────────────────────
 
-  #decode(delivery: Delivery): void {
+  #decode(delivery: Delivery, now: number): void {
     let request: TaskMessage
     try {
       request = decodeTaskHeaders(delivery.message)
     } catch (error) {
-      const run = this.#hold(delivery, unreadable(delivery), undefined)
+      const run = this.#hold(delivery, unreadable(delivery), now)
       const { name: type, message } = coerceError(error)
       void this.#settle(run, Outcome.parked(`it cannot be read: ${message}`, { type, message, retryable: false }))
       return
     }
-    const run = this.#hold(delivery, request, this.#options.findTask(request.task))
+    const run = this.#hold(delivery, request, now)
     this.#options.events.received?.(run)
     if (this.#draining) void this.#settle(run, Outcome.returned())
     else if (delivery.redelivered) void this.#admitRedelivery(run)
-    else this.#admit(run)
+    else this.#admit(run, now)
   }
 
-  #hold(delivery: Delivery, request: TaskMessage, task: RunnableTask | undefined): Run {
-    const run = createRun({ delivery, request, task, receivedAt: this.#options.clock.now(), runId: this.#nextRunId++ })
-    this.#held.add(run)
+  #hold(delivery: Delivery, request: TaskMessage, receivedAt: number): Run {
+    const task = this.#options.findTask(request.task)
+    const run = createRun({ delivery, request, task, receivedAt, runId: this.#nextRunId++ })
+    this.#heldCount++
     this.#byId.set(request.id, run)
     this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())
     return run
@@ -164,13 +175,16 @@ export class Executor {
     const lookup = await this.#insist('read the state of a redelivery', () =>
       this.#options.backend.results.get(run.request.id),
     )
-    this.#admit(run, lookup.kind === 'state' ? lookup.state : undefined)
+    // meanwhile it may have been revoked, or the worker told to stop
+    if (run.phase === 'settling') return
+    if (this.#draining) return void this.#settle(run, Outcome.returned())
+    this.#admit(run, this.#options.clock.now(), lookup.kind === 'state' ? lookup.state : undefined)
     this.#pump()
   }
 
-  #admit(run: Run, stored?: StoredState): void {
+  #admit(run: Run, now: number, stored?: StoredState): void {
     const verdict = guard(run.delivery, run.request, {
-      now: this.#options.clock.now(),
+      now,
       policy: run.task?.policy,
       revoked: this.#options.isRevoked(run.request.id),
       stored,
@@ -182,7 +196,7 @@ export class Executor {
         return this.#wait(run, verdict.dueAt)
       case 'run':
         run.isolated = verdict.isolated
-        if (verdict.markStarted) return void this.#markThenQueue(run)
+        run.careful = verdict.markStarted
         return this.#enqueue(run)
       default:
         return verdict satisfies never
@@ -200,39 +214,56 @@ export class Executor {
   // ── start, run ────────────────────────────────────────────────────────────────────────────────────
 
   #enqueue(run: Run): void {
+    crashPoint('W3')
     run.phase = 'waiting'
     this.#backlog.push(run)
     if (run.delivery.redelivered || run.request.etaAt !== undefined) this.#pump()
   }
 
-  /** A suspect, or a task that may not run twice: that it begins is written before it does. */
-  async #markThenQueue(run: Run): Promise<void> {
-    const mayRun = await this.#insist('mark a start', async () => {
-      await this.#options.backend.broker.markStarted([run.delivery])
-      // what may not run twice runs only where its start was written: not so when others came first
-      return run.task?.policy.acksLate !== false || this.#writeStart(run)
-    })
-    if (run.phase === 'settling') return
-    if (!mayRun) return void this.#settle(run, Outcome.superseded())
-    this.#enqueue(run)
-    this.#pump()
-  }
-
   #pump(): void {
+    const { slots } = this.#options
     const window = this.#throughput.window()
-    while (this.#running.size < window) {
-      const run = this.#backlog.shift()
-      if (run === undefined) return
-      this.#run(run)
+    for (let next = this.#backlog[0]; next !== undefined; next = this.#backlog[0]) {
+      // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile
+      const room = next.careful || this.#marking > 0 ? slots : window
+      if (this.#running.size >= room) return
+      this.#backlog.shift()
+      this.#run(next)
     }
   }
 
   #run(run: Run): void {
-    crashPoint('W3')
-    const { request, delivery, task } = run
     run.phase = 'running'
-    run.startedAt = this.#options.clock.now()
     this.#running.set(run.runId, run)
+    if (run.careful) void this.#markThenStart(run)
+    else this.#start(run)
+  }
+
+  async #markThenStart(run: Run): Promise<void> {
+    this.#marking++
+    const refusal = await this.#insist('mark a start', () => this.#mark(run))
+    this.#marking--
+    if (refusal === undefined) this.#start(run)
+    else {
+      this.#running.delete(run.runId)
+      void this.#settle(run, refusal)
+    }
+    this.#pump()
+  }
+
+  /** Why it does not begin after all, if it does not. */
+  async #mark(run: Run): Promise<Outcome | undefined> {
+    if (this.#options.isRevoked(run.request.id) !== undefined) return Outcome.revoked('revoked')
+    if (this.#draining && !run.announced) return Outcome.returned()
+    if (run.task?.policy.acksLate === false && !(await this.#writeStart(run))) return Outcome.superseded()
+    // asked after STARTED is stored: whoever gets it from now on knows that it had begun
+    const lost = await this.#options.backend.broker.markStarted([run.delivery])
+    return lost.length === 0 ? undefined : Outcome.superseded()
+  }
+
+  #start(run: Run): void {
+    const { request, delivery, task } = run
+    run.startedAt ??= this.#options.clock.now()
     const result = this.#options.pool.run(
       {
         runId: run.runId,
@@ -252,6 +283,14 @@ export class Executor {
       ended => this.#ended(run, ended),
       error => this.#options.events.trouble?.(coerceError(error), 'run a task'),
     )
+    if (run.careful) this.#catchUp(run)
+  }
+
+  /** What it was told while its start was being written, when the pool did not know it yet. */
+  #catchUp(run: Run): void {
+    const revoked = this.#options.isRevoked(run.request.id)
+    if (revoked !== undefined) this.#abort(run, revoked.terminate ? 'terminated' : 'revoked')
+    else if (this.#isAborting) this.#abort(run, 'shutdown')
   }
 
   #report(run: Run, report: RunReport): void {
@@ -276,15 +315,16 @@ export class Executor {
     this.#throughput.finished()
     crashPoint('W6')
     const policy = run.task?.policy ?? fallbackPolicy
-    const { clock, random } = this.#options
-    void this.#settle(run, classify(result, run.request, { now: clock.now(), random: random(), policy }))
+    const now = this.#options.clock.now()
+    void this.#settle(run, classify(result, run.request, { now, random: this.#options.random(), policy }), now)
     this.#pump()
   }
 
-  async #settle(run: Run, outcome: Outcome): Promise<void> {
+  /** Of each run once: at its end, or in place of its beginning. */
+  async #settle(run: Run, outcome: Outcome, now = this.#options.clock.now()): Promise<void> {
     run.phase = 'settling'
     const settlement = settlementFor(outcome, run, {
-      now: this.#options.clock.now(),
+      now,
       seq: nextSeq(run, this.#options.clock),
       startedAt: run.startedAt,
       wasShown: run.announced,
@@ -292,15 +332,17 @@ export class Executor {
       facts: factsOf(run),
       retryMessage: (retries, etaAt) => retryMessage(run.delivery.message, { retries, etaAt }),
     })
-    const answer = await this.#insist('settle a delivery', () => {
-      const answered = this.#options.backend.settle(settlement)
-      crashPoint('W8')
-      return answered
-    })
-    this.#held.delete(run)
+    const answer = await this.#insist('settle a delivery', () => this.#trySettle(settlement))
+    this.#heldCount--
     if (this.#byId.get(run.request.id) === run) this.#byId.delete(run.request.id)
     this.#options.events.settled?.(run, outcome, answer === 'lost')
-    if (this.#held.size === 0) this.#becomeIdle()
+    if (this.#heldCount === 0) this.#becomeIdle()
+  }
+
+  #trySettle(settlement: Settlement): Promise<SettleOutcome> {
+    const answered = this.#options.backend.settle(settlement)
+    crashPoint('W8')
+    return answered
   }
 
   /** Does it until it is done: a store that is gone for a while costs time, never a result. */

@@ -25,16 +25,25 @@ export interface Run {
   /** Its STARTED is written. */
   announced: boolean
   isolated: boolean
+  /** That it begins is written before it does: a suspect, or a task that may not run twice. */
+  careful: boolean
   lastSeq: number
 }
 
-export function createRun(made: Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'runId'>): Run {
+type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'runId'>
+
+export function createRun({ delivery, request, task, receivedAt, runId }: MadeRun): Run {
   return {
-    ...made,
+    delivery,
+    request,
+    task,
+    receivedAt,
+    runId,
     phase: 'waiting',
     startedAt: undefined,
     announced: false,
     isolated: false,
+    careful: false,
     lastSeq: 0,
   }
 }
@@ -67,11 +76,12 @@ export function factsOf(run: Run): TaskFacts {
     queuedAt: request.queuedAt,
     owner: request.owner,
     tags: request.tags,
-    rootId: request.rootId,
+    rootId: request.rootId === request.id ? undefined : request.rootId,
     parentId: request.parentId,
     replayOf: request.replayOf,
     replyTo: request.replyTo,
-    correlationId: request.correlationId,
+    // our own messages have the task's id there, and nobody who asks for it
+    correlationId: request.replyTo === undefined ? undefined : request.correlationId,
   }
 }
 
