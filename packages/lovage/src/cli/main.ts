@@ -14,6 +14,10 @@ async function main(argv: readonly string[]): Promise<void> {
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(exitCodes.ok)
     throw error
   })
+  // whoever read the log has gone: a worker goes on without
+  process.stderr.on('error', error => {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+  })
   const program = createProgram()
   try {
     await program.parseAsync(argv)
