@@ -155,8 +155,9 @@ export interface Broker {
   /**
    * Notes that these deliveries begin to run now, durably against the death of this process. On the first hand-over
    * it is implied; a delivery with a `crashCount` is blamed for another crash only if this was called for it.
+   * Resolves to the deliveries among them that are this worker's no more.
    */
-  markStarted(deliveries: readonly Delivery[]): Promise<void>
+  markStarted(deliveries: readonly Delivery[]): Promise<readonly Delivery[]>
   /** Ends a delivery: successors, record and disposition in one step where the driver can. Calls of one turn are one batch. */
   settle(settlement: Settlement): Promise<SettleOutcome>
   /** Puts a message that is in no queue among the dead letters. */

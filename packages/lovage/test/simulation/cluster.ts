@@ -82,13 +82,7 @@ export class Cluster {
         atomicSettle: true,
       },
       publish: batch => this.#call(process, 'broker', () => batch.map(each => this.#publish(each))),
-      markStarted: deliveries =>
-        this.#call(process, 'broker', () =>
-          queues.markStarted(
-            this.#queue,
-            deliveries.map(({ token }) => token),
-          ),
-        ),
+      markStarted: deliveries => this.#call(process, 'broker', () => queues.markStarted(this.#queue, deliveries)),
       settle: settlement => this.#call(process, 'broker', () => this.#settle(settlement)),
     } satisfies Partial<Broker> as unknown as Broker
     const results = {

@@ -91,9 +91,8 @@ export class MemoryBroker implements Broker {
     return subscription
   }
 
-  markStarted(deliveries: readonly Delivery[]): Promise<void> {
-    const tokens = deliveries.map(({ token }) => token)
-    return this.#run(() => markStarted(this.#namespace.queue, tokens))
+  markStarted(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
+    return this.#run(() => markStarted(this.#namespace.queue, deliveries))
   }
 
   settle(settlement: Settlement): Promise<SettleOutcome> {

@@ -135,11 +135,11 @@ function handOver(state: QueueState, message: QueuedMessage, owner: Owner): Deli
   }
 }
 
-export function markStarted(state: QueueState, tokens: readonly string[]): void {
-  for (const token of tokens) {
-    const held = state.held.get(token)
-    if (held !== undefined) held.message.started = true
-  }
+/** The deliveries among these that are held no more. */
+export function markStarted(state: QueueState, deliveries: readonly Delivery[]): readonly Delivery[] {
+  const held = deliveries.map(({ token }) => state.held.get(token))
+  for (const each of held) if (each !== undefined) each.message.started = true
+  return deliveries.filter((_, index) => held[index] === undefined)
 }
 
 export interface Settled {

@@ -92,6 +92,7 @@ function consumeHandlers({
       return 'lost'
     },
     giveBack() {
+      if (ownership.current() === 0) return
       messages.giveBack(ownership.current(), false)
       ownership.end()
       tx.afterCommit(() => consumers.clear())

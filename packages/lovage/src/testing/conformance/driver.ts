@@ -33,7 +33,7 @@ export interface DoomedHolder {
   /** Consumes `queue` with a prefetch of `count`; resolves when it holds that many. Call it once. */
   take(queue: string, count: number): Promise<readonly Delivery[]>
   /** `Broker.markStarted`. */
-  markStarted(deliveries: readonly Delivery[]): Promise<void>
+  markStarted(deliveries: readonly Delivery[]): Promise<unknown>
   /** Dies now: nothing is closed, given back or renewed. Idempotent; the suite calls it after every case. */
   vanish(): Promise<void>
 }
