@@ -111,6 +111,27 @@ describe('a holder that is stopped', { timeout: 30_000 }, () => {
   })
 })
 
+describe('a holder that was judged dead, goes on and dies', { timeout: 30_000 }, () => {
+  it('leaves nothing behind that nobody gives back', async () => {
+    const connection = await connect({ leaseMs: 500 })
+    await connection.broker.publish([taskMessage('a')])
+    const holder = start('hold', { leaseMs: 500 })
+    await holder.until('held')
+    holder.process.kill('SIGSTOP')
+    const judge = await connect({ leaseMs: 500 })
+    const [delivery] = await take(judge, 1)
+    if (delivery === undefined) throw new Error('nothing was delivered')
+    await judge.broker.settle({ delivery, disposition: { kind: 'ack' } })
+    await judge.close()
+    await connection.broker.publish(['b', 'c', 'd'].map(id => taskMessage(id)))
+    holder.process.kill('SIGCONT')
+    await holder.until('held', 4)
+    await holder.end()
+    const deliveries = await take(connection, 3)
+    expect(deliveries.map(({ deliveryCount }) => deliveryCount)).toEqual([2, 2, 2])
+  })
+})
+
 describe('killed again and again', { timeout: 120_000 }, () => {
   it('loses nothing that was accepted, and delivers nothing that was not sent', async () => {
     const rounds = 6

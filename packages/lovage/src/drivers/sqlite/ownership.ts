@@ -54,22 +54,39 @@ export class Ownership {
     this.#context.tx.onRollback(() => (this.#id = id))
   }
 
+  /**
+   * Whether what is claimed now is sure to be given back if this process dies: while its row stands. Near the end of
+   * the lease it may be gone already. Nor is anything claimed for a main thread that shows no life.
+   */
+  mayClaim(): boolean {
+    const { clock, options } = this.#context
+    return this.#id !== 0 && clock.monotonic() - this.#renewedAt < options.leaseMs * 0.8 && this.#isMainAlive()
+  }
+
   /** Not while the main thread shows no life: then nobody runs the tasks, and others shall have them. */
   needsRenewal(): boolean {
     const { clock, options } = this.#context
-    const now = clock.monotonic()
-    const beat = Atomics.load(this.#heartbeat, 0)
-    if (beat !== this.#beat) [this.#beat, this.#beatAt] = [beat, now]
-    return this.#id !== 0 && now - this.#beatAt < options.watchdogMs && now - this.#renewedAt >= options.leaseMs / 3
+    return this.#id !== 0 && clock.monotonic() - this.#renewedAt >= options.leaseMs / 3 && this.#isMainAlive()
   }
 
   /** Who was judged dead meanwhile begins anew: what it held is lost to it. */
   renew(): void {
-    const { tx, clock } = this.#context
+    const { tx, messages, clock } = this.#context
     const [id, renewedAt, now] = [this.#id, this.#renewedAt, clock.monotonic()]
     this.#renewedAt = now
-    if (!this.#table.renew(id, now)) this.#id = this.#table.add(this.#node, now)
+    if (!this.#table.renew(id, now)) {
+      messages.giveBack(id, false)
+      this.#id = this.#table.add(this.#node, now)
+    }
     tx.onRollback(() => ([this.#id, this.#renewedAt] = [id, renewedAt]))
+  }
+
+  #isMainAlive(): boolean {
+    const { clock, options } = this.#context
+    const now = clock.monotonic()
+    const beat = Atomics.load(this.#heartbeat, 0)
+    if (beat !== this.#beat) [this.#beat, this.#beatAt] = [beat, now]
+    return now - this.#beatAt < options.watchdogMs
   }
 
   /** @param sinceLast milliseconds since it was asked before: much more than a tick means that this process stood still. */

@@ -233,8 +233,12 @@ export class Store {
   }
 
   #claim(): void {
+    if (this.#consumers.isEmpty) return
+    if (!this.#ownership.mayClaim()) {
+      this.#mustClaim = true
+      return
+    }
     const owner = this.#ownership.current()
-    if (owner === 0) return
     const emit = (event: StoreEvent): void => this.#reporter.emit(event)
     const isCut = this.#consumers.fill(this.#messages, { owner, tx: this.#tx, emit })
     if (isCut) this.#tx.afterCommit(() => this.#clock.after(0, () => this.#onQueueWake(), { ref: false }))
@@ -348,8 +352,20 @@ export class Store {
     const wanted = [...this.#consumers.wantedQueues()]
     const isReady = wanted.some(queue => this.#messages.stats(queue).ready > 0)
     this.#tx.reset()
-    this.#mustClaim = isReady && !this.#write('normal', () => undefined)
+    if (isReady) this.#claimNow()
+    else this.#mustClaim = false
     this.#armDue()
+  }
+
+  /** A lock or a full disk leaves it to be tried again at the next tick. */
+  #claimNow(): void {
+    this.#mustClaim = false
+    let isDone = false
+    try {
+      isDone = this.#write('normal', () => undefined)
+    } finally {
+      this.#mustClaim ||= !isDone
+    }
   }
 
   /** Delayed messages become ready in time, or within a second where others have put them in unseen. */
