@@ -158,12 +158,15 @@ export class TaskThread {
 
 function startWorker(options: TaskThreadOptions, claims: Claims): Worker {
   const init: TaskSideInit = { slots: options.slots, claims: claims.words, data: options.workerData }
-  return new Worker(options.entry, {
-    name: 'lovage-tasks',
-    workerData: init,
-    ...(options.execArgv === undefined ? {} : { execArgv: [...options.execArgv] }),
-    ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
-  })
+  const { execArgv, resourceLimits } = options
+  const common = { name: 'lovage-tasks', workerData: init, ...(resourceLimits === undefined ? {} : { resourceLimits }) }
+  try {
+    return new Worker(options.entry, execArgv === undefined ? common : { ...common, execArgv: [...execArgv] })
+  } catch (error) {
+    // V8's own flags, `--max-old-space-size`, hold for the process and are refused when given to a thread
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_INVALID_EXEC_ARGV')) throw error
+    return new Worker(options.entry, common)
+  }
 }
 
 function whyGone(failure: unknown, code: number): string {

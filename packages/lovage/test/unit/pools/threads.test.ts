@@ -9,6 +9,11 @@ test('a run returns what its task returned, as JSON text', async () => {
   expect(await start(pool, request('echo', [1, 'ü'])).result).toEqual({ kind: 'returned', value: '[1,"ü"]' })
 })
 
+test("V8's own flags, which no thread takes, do not keep a thread from starting", async () => {
+  await using pool = await threadsPool({ execArgv: ['--max-old-space-size=512'] })
+  expect(await valueOf(start(pool, request('echo', 1)).result)).toBe(1)
+})
+
 test('a thrown error is a result, not a rejection', async () => {
   await using pool = await threadsPool()
   expect(await start(pool, request('throws')).result).toMatchObject({
