@@ -22,24 +22,62 @@ const revokeMs = 7 * 86_400_000
 export function createResult(source: ResultSource, id: string, deduplicated = false): AsyncResult {
   if (id === undefined) assertText('The id of a task', '')
   assertText('The id of a task', id)
-  const snapshot = async (): Promise<Snapshot | undefined> => {
-    const lookup = await (await source.backend()).results.get(id)
+  return new ResultHandle(source, id, deduplicated)
+}
+
+/** A class, because one is held for every task sent: an object of closures is twelve to collect. */
+class ResultHandle implements AsyncResult {
+  readonly id: string
+  readonly deduplicated: boolean
+  readonly #source: ResultSource
+
+  constructor(source: ResultSource, id: string, deduplicated: boolean) {
+    this.#source = source
+    this.id = id
+    this.deduplicated = deduplicated
+  }
+
+  async snapshot(): Promise<Snapshot | undefined> {
+    const { results } = await this.#source.backend()
+    const lookup = await results.get(this.id)
     return lookup.kind === 'state' ? toSnapshot(lookup.state) : undefined
   }
-  const state = async (): Promise<string | undefined> => (await snapshot())?.state
-  return {
-    id,
-    deduplicated,
-    snapshot,
-    state,
-    info: async () => infoOf(await snapshot()),
-    ready: async () => (await snapshot())?.ready === true,
-    successful: async () => (await state()) === 'SUCCESS',
-    failed: async () => (await state()) === 'FAILURE',
-    get: options => waitForValue(source, id, options ?? {}),
-    watch: options => watchSnapshots(source, id, options?.signal),
-    revoke: options => revoke(source, id, options ?? {}),
-    forget: async () => void (await (await source.backend()).results.forget([id])),
+
+  async state(): Promise<string | undefined> {
+    return (await this.snapshot())?.state
+  }
+
+  async info(): Promise<unknown> {
+    return infoOf(await this.snapshot())
+  }
+
+  async ready(): Promise<boolean> {
+    return (await this.snapshot())?.ready === true
+  }
+
+  async successful(): Promise<boolean> {
+    return (await this.state()) === 'SUCCESS'
+  }
+
+  async failed(): Promise<boolean> {
+    return (await this.state()) === 'FAILURE'
+  }
+
+  get(options: WaitOptions = {}): Promise<unknown> {
+    return waitForValue(this.#source, this.id, options)
+  }
+
+  watch(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterable<Snapshot> {
+    return watchSnapshots(this.#source, this.id, options.signal)
+  }
+
+  revoke(options: RevokeOptions = {}): Promise<void> {
+    return revoke(this.#source, this.id, options)
+  }
+
+  async forget(): Promise<void> {
+    const { results } = await this.#source.backend()
+    await results.forget([this.id])
   }
 }
 
@@ -94,17 +132,14 @@ function follow(source: ResultSource, id: string, { onState, onEnd, signal }: Fo
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted === true) onAbort()
   else {
-    startWatching(source, id, { onState: tell, onEnd: fail }).then(started => {
+    const options = { onState: tell, onEnd: fail }
+    const watching = source.backend().then(({ results }) => results.watch([id], options))
+    watching.then(started => {
       if (isOver) started()
       else unwatch = started
     }, fail)
   }
   return end
-}
-
-async function startWatching(source: ResultSource, id: string, options: Omit<Follower, 'signal'>): Promise<() => void> {
-  const { results } = await source.backend()
-  return await results.watch([id], options)
 }
 
 /** Longer than any timer can be: only `cancel` ends it. */
