@@ -14,7 +14,15 @@ const roles: Readonly<Record<string, (connection: Connection) => Promise<void>>>
 
 /** Synchronous, so that what was said before a SIGKILL was heard. */
 function say(line: object): void {
-  writeSync(1, `${JSON.stringify(line)}\n`)
+  let left = Buffer.from(`${JSON.stringify(line)}\n`)
+  while (left.length > 0) {
+    try {
+      left = left.subarray(writeSync(1, left))
+    } catch (error) {
+      // the pipe is full for now
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error
+    }
+  }
 }
 
 /** Takes deliveries, says so, and never settles them. */
