@@ -164,19 +164,23 @@ app.task('noisy', task => { for (let n = 0; n < 2000; n++) task.log.info('\\u001
   expect(worker.output).not.toContain('\u001b[2J')
 }, 60_000)
 
-test.each(['closes', 'stops reading'])('a worker goes on when whoever read its output %s', async what => {
-  const project = new Project()
-  const worker = await project.worker({ args: ['-l', 'debug'] })
-  for (const stream of [worker.process.stdout, worker.process.stderr])
-    if (what === 'closes') stream?.destroy()
-    else stream?.pause()
-  const ids: string[] = []
-  for (let n = 0; n < 1500; n++) ids.push((await project.app.sendTask('tiny', [n])).id)
-  for (const id of ids) await project.reaches(id, 'SUCCESS')
-  expect(worker.isAlive).toBe(true)
-  worker.kill('SIGTERM')
-  expect(await worker.ended).toEqual({ code: 0, signal: null })
-}, 30_000)
+test.each(['closes', 'stops reading'])(
+  'a worker goes on when whoever read its output %s',
+  async what => {
+    const project = new Project()
+    const worker = await project.worker({ args: ['-l', 'debug'] })
+    for (const stream of [worker.process.stdout, worker.process.stderr])
+      if (what === 'closes') stream?.destroy()
+      else stream?.pause()
+    const ids: string[] = []
+    for (let n = 0; n < 1500; n++) ids.push((await project.app.sendTask('tiny', [n])).id)
+    for (const id of ids) await project.reaches(id, 'SUCCESS')
+    expect(worker.isAlive).toBe(true)
+    worker.kill('SIGTERM')
+    expect(await worker.ended).toEqual({ code: 0, signal: null })
+  },
+  30_000,
+)
 
 test('a process that only sends ends by itself', async () => {
   const project = new Project()

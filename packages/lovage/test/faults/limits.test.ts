@@ -229,3 +229,28 @@ test('a task that kills its process is quarantined after three deaths, and its 5
   expect({ starts: workers.length, said: workers.map(({ output }) => output) }).toMatchObject({ starts: 3 })
   expect((await project.lovage('-A', 'tasks.ts', 'dead', 'list')).out).toMatch(/explode .*quarantined/)
 }, 120_000)
+
+test('a suspect that runs alone goes with its worker, and is not blamed for that', async () => {
+  const project = new Project()
+  const { id } = await project.app.sendTask('convalescent')
+  for (const _death of [1, 2]) {
+    const worker = project.start(['-A', 'tasks.ts', 'worker', '-l', 'info'])
+    expect(await worker.ended).toEqual({ code: null, signal: 'SIGKILL' })
+  }
+  const worker = await project.worker()
+  const { pid } = await until('the third attempt', () => project.effects('convalescent')[2])
+  expect(pid).not.toBe(worker.pid)
+  worker.kill('SIGKILL')
+  await worker.ended
+  await until('the end of its process', () => !isAlive(pid))
+  await project.worker()
+  expect(await project.reaches(id, 'SUCCESS')).toMatchObject({ value: '4', delivery: 4 })
+}, 60_000)
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

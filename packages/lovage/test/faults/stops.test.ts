@@ -72,6 +72,15 @@ describe('a stop', () => {
     expect(now.project.effects('deaf')).toHaveLength(2)
   }, 30_000)
 
+  test('a loop without end holds up a warm stop, but not a cold one', async () => {
+    const { project, worker } = await running(['forever'])
+    worker.kill('SIGTERM')
+    await worker.line(/warm shutdown, waiting for 1 running/)
+    worker.kill('SIGTERM')
+    await endsWithin(worker, soonMs + slackMs)
+    expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 1, unsettled: 0 })
+  }, 30_000)
+
   test('SIGTERM fetches no more, gives back what waits, lets run what runs until the time is over', async () => {
     const now = await running(['patient'], ['--shutdown-timeout', '2s'])
     const { project, worker } = now

@@ -1,5 +1,5 @@
 /** Tasks that do to a worker what tasks do: copied into each project as its tasks.ts. Marks are its side effects. */
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { Lovage } from 'lovage'
 
 export const app = new Lovage('faults')
@@ -87,6 +87,15 @@ export const again = app.task('again', (task): string => {
 export const explode = app.task('explode', task => {
   mark('explode', task)
   process.kill(process.pid, 'SIGKILL')
+})
+
+/** Kills its process twice, then waits long, then is well. */
+export const convalescent = app.task('convalescent', async task => {
+  mark('convalescent', task)
+  const attempt = readFileSync('effects', 'utf8').match(/^convalescent /gm)?.length ?? 0
+  if (attempt <= 2) process.kill(process.pid, 'SIGKILL')
+  await task.sleep(attempt === 3 ? 60_000 : 10)
+  return attempt
 })
 
 export const once = app.task('once', { acksLate: false }, async (task, ms: number) => {
