@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Connection } from '../../src/backend.ts'
 import type { Delivery } from '../../src/broker.ts'
@@ -129,6 +130,18 @@ describe('a holder that was judged dead, goes on and dies', { timeout: 30_000 },
     await holder.end()
     const deliveries = await take(connection, 3)
     expect(deliveries.map(({ deliveryCount }) => deliveryCount)).toEqual([2, 2, 2])
+  })
+})
+
+describe('a holder whose row among the owners is gone', { timeout: 15_000 }, () => {
+  it('gives back what it held, so that nothing belongs to nobody', async () => {
+    const connection = await connect({ leaseMs: 300 })
+    await connection.broker.publish([taskMessage('a')])
+    const { taken } = await consume(connection, 2)
+    const db = new DatabaseSync(file.path, { timeout: 5000 })
+    while (db.prepare('DELETE FROM owners').run().changes === 0) await sleep(systemClock, 10)
+    db.close()
+    expect((await taken).map(({ deliveryCount }) => deliveryCount)).toEqual([1, 2])
   })
 })
 
