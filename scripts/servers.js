@@ -4,7 +4,12 @@
 import { spawnSync } from 'node:child_process'
 
 /** Program → Debian package. */
-const packages = { 'redis-server': 'redis-server', 'rabbitmq-server': 'rabbitmq-server', postgres: 'postgresql' }
+const packages = {
+  'redis-server': 'redis-server',
+  'rabbitmq-server': 'rabbitmq-server',
+  postgres: 'postgresql',
+  chromium: 'chromium',
+}
 
 const missing = process.argv.slice(2).filter(program => !isInstalled(program))
 if (missing.length > 0) provide(missing)

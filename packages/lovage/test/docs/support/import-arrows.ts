@@ -23,8 +23,10 @@ const layers: Readonly<Record<string, number>> = {
   control: 4,
   worker: 5,
   beat: 5,
+  client: 5,
   web: 6,
   entry: 6,
+  react: 6,
   cli: 7,
   testing: 8,
 }
@@ -62,6 +64,7 @@ function moduleOf(path: string): string {
   if (seamFiles.includes(path)) return 'seams'
   if (path === 'drivers/registry.ts') return 'registry'
   if (path === 'index.ts') return 'entry'
+  if (path === 'web/contract.ts' || path.startsWith('web/client/')) return 'client'
   return path.split('/')[0] ?? path
 }
 
