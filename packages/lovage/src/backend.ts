@@ -30,6 +30,8 @@ export interface Backend {
   readonly results: ResultStore
   readonly coordination: Coordination
   readonly description: { readonly transport: string; readonly results: string }
+  /** Whether a message and the record that goes with it are written in one step: who has the one finds the other. */
+  readonly atomic: boolean
   open(): Promise<void>
   publish(batch: readonly Publication[]): Promise<readonly PublishOutcome[]>
   settle(settlement: Settlement): Promise<SettleOutcome>
@@ -46,6 +48,7 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
     results,
     coordination,
     description: { transport: transport.description, results: storage.description },
+    atomic,
     async open() {
       await broker.open()
       await results.open()

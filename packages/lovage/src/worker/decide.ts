@@ -222,7 +222,8 @@ export interface SettleFacts {
   /** Somebody may have seen it run: a state of this delivery was written. */
   readonly wasShown: boolean
   readonly policy: TaskPolicy | undefined
-  readonly facts: TaskFacts
+  /** Undefined: they are kept already. */
+  readonly facts: TaskFacts | undefined
   /** The message of the next attempt. */
   readonly retryMessage: (retries: number, etaAt: number) => Publication['message']
 }

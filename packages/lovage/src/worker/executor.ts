@@ -20,7 +20,16 @@ import { decodeTaskHeaders, retryMessage, type TaskMessage } from '../protocol/t
 import { classify, guard, settlementFor, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
-import { createRun, factsOf, nextSeq, recordBase, unreadable, type Run, type RunnableTask } from './run.ts'
+import {
+  cameWithRecord,
+  createRun,
+  factsOf,
+  nextSeq,
+  recordBase,
+  unreadable,
+  type Run,
+  type RunnableTask,
+} from './run.ts'
 import { Throughput, tickMs } from './throughput.ts'
 
 /** What happens, for logs, events and tests. */
@@ -163,7 +172,8 @@ export class Executor {
 
   #hold(delivery: Delivery, request: TaskMessage, receivedAt: number): Run {
     const task = this.#options.findTask(request.task)
-    const run = createRun({ delivery, request, task, receivedAt, runId: this.#nextRunId++ })
+    const factsAreKept = this.#options.backend.atomic && cameWithRecord(request)
+    const run = createRun({ delivery, request, task, receivedAt, factsAreKept, runId: this.#nextRunId++ })
     this.#heldCount++
     this.#byId.set(request.id, run)
     this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())

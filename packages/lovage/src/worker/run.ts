@@ -18,6 +18,8 @@ export interface Run {
   readonly request: TaskMessage
   readonly task: RunnableTask | undefined
   readonly receivedAt: number
+  /** Its sender has written its facts: its records need not say them again. */
+  readonly factsAreKept: boolean
   phase: 'due' | 'waiting' | 'running' | 'settling'
   runId: number
   /** Epoch ms; undefined before it was handed to the pool. */
@@ -30,14 +32,15 @@ export interface Run {
   lastSeq: number
 }
 
-type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'runId'>
+type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'factsAreKept' | 'runId'>
 
-export function createRun({ delivery, request, task, receivedAt, runId }: MadeRun): Run {
+export function createRun({ delivery, request, task, receivedAt, factsAreKept, runId }: MadeRun): Run {
   return {
     delivery,
     request,
     task,
     receivedAt,
+    factsAreKept,
     runId,
     phase: 'waiting',
     startedAt: undefined,
@@ -68,8 +71,13 @@ export function recordBase(run: Run, clock: Clock): Omit<StateRecord, 'state'> {
   }
 }
 
-export function factsOf(run: Run): TaskFacts {
-  const { request, delivery } = run
+/** Whether the sender wrote a record with the message: an app of ours does, unless nobody asks for the result. */
+export function cameWithRecord({ queuedAt, ignoreResult }: TaskMessage): boolean {
+  return queuedAt !== undefined && ignoreResult !== true
+}
+
+export function factsOf({ request, delivery, factsAreKept }: Run): TaskFacts | undefined {
+  if (factsAreKept) return undefined
   return {
     name: request.task,
     queue: delivery.queue,
