@@ -11,6 +11,13 @@ const drivers: Readonly<Record<string, OpenDriver>> = {
   sqlite: async (url, options) => (await import('./sqlite/sqlite.ts')).openSqlite(new URL(url), options),
 }
 
+/** Whose store is a file, or the process itself: whoever can read it is on this machine. */
+const embedded: readonly string[] = ['memory', 'sqlite']
+
+export function isEmbedded(url: string): boolean {
+  return embedded.includes(assertBrokerUrl(url))
+}
+
 /** Known, and not there yet: scheme → what it is called. */
 const comingDrivers: Readonly<Record<string, string>> = {
   amqp: 'RabbitMQ',
