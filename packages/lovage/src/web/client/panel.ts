@@ -6,7 +6,7 @@ export interface Panel {
   readonly state: HTMLElement
   /** The rest: bar, figures, button, notes. */
   readonly body: readonly HTMLElement[]
-  update(words: Words, labels: { readonly cancel: string; readonly cancelTask: string }): void
+  update(words: Words): void
 }
 
 /** Strokes in a square of 16. */
@@ -46,7 +46,7 @@ export function createPanel(onCancel: () => void): Panel {
 
   return { title, state, body: [bar, foot, note, error], update }
 
-  function update(words: Words, labels: Parameters<Panel['update']>[1]): void {
+  function update(words: Words): void {
     setText(title, words.title)
     setText(word, words.state)
     state.dataset['kind'] = bar.dataset['kind'] = words.kind
@@ -59,7 +59,7 @@ export function createPanel(onCancel: () => void): Panel {
     setText(errorText, words.error)
     setText(reference, words.reference)
     error.replaceChildren(...(words.error === '' ? [] : [errorText, reference]))
-    updateCancel(words, labels)
+    updateCancel(words)
     foot.hidden = !words.canCancel && words.percentText + words.detail === ''
   }
 
@@ -72,13 +72,13 @@ export function createPanel(onCancel: () => void): Panel {
     fill.toggleAttribute('data-moving', isMoving)
   }
 
-  function updateCancel({ canCancel, isCancelling }: Words, labels: Parameters<Panel['update']>[1]): void {
+  function updateCancel({ canCancel, isCancelling, cancelText, cancelLabel }: Words): void {
     // a button that vanishes under the focus would throw a keyboard back to the top of the page
     if (!canCancel && document.activeElement === cancel) focusInstead(title)
     cancel.hidden = !canCancel
     cancel.ariaDisabled = String(isCancelling)
-    setText(cancel, labels.cancel)
-    cancel.ariaLabel = labels.cancelTask
+    setText(cancel, cancelText)
+    cancel.ariaLabel = cancelLabel
   }
 }
 

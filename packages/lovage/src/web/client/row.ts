@@ -31,7 +31,7 @@ export function createRow({ kit, formats, revoke, redraw }: RowOptions): Row {
   function draw(task: Shown | undefined, { link, gone, heardAt }: HandleView, label: string): boolean {
     const situation = { shown: task, link, gone, heardAt, cancelling, label, now: browserClock.now() }
     const words = toWords(situation, messages, formats)
-    panel.update(words, messages)
+    panel.update(words)
     if (before !== undefined && task !== undefined) announce(before, task, words)
     before = task
     return words.isTicking

@@ -16,10 +16,11 @@ lovage-task,lovage-tasks{
 --_gap:var(--lovage-gap,.5em);
 display:block;color:var(--lovage-text,inherit);font-family:var(--lovage-font,inherit);line-height:1.45;text-align:start}
 lovage-tasks{container-type:inline-size}
-.lovage-head,.lovage-foot{display:flex;flex-wrap:wrap;align-items:center;gap:.25em var(--_gap)}
-.lovage-head{justify-content:space-between;margin-block-end:var(--_gap)}
+.lovage-head,.lovage-foot{display:flex;align-items:center;gap:.25em var(--_gap)}
+.lovage-foot{flex-wrap:wrap}
+.lovage-head{align-items:start;justify-content:space-between;margin-block-end:var(--_gap)}
 .lovage-title{font-weight:600;overflow-wrap:anywhere;min-inline-size:0}
-.lovage-state{--_c:var(--_muted);display:inline-flex;align-items:center;gap:.35em;padding:.1em .6em .1em .45em;border-radius:99px;font-size:.8125em;font-weight:600;white-space:nowrap;color:var(--_c);background:color-mix(in srgb,var(--_c) 11%,transparent)}
+.lovage-state{--_c:var(--_muted);display:inline-flex;align-items:center;gap:.35em;padding:.1em .6em .1em .45em;border-radius:99px;font-size:.8125em;font-weight:600;line-height:1.5;white-space:nowrap;color:var(--_c);background:color-mix(in srgb,var(--_c) 11%,transparent)}
 .lovage-state svg{inline-size:1em;block-size:1em;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round;flex:none}
 [data-kind=running]{--_c:var(--_accent)}
 [data-kind=done]{--_c:var(--_done)}
@@ -35,7 +36,8 @@ lovage-tasks{container-type:inline-size}
 @keyframes lovage-slide{from{margin-inline-start:0}to{margin-inline-start:70%}}
 .lovage-foot{min-block-size:28px;margin-block-start:.375em;font-size:.875em;font-variant-numeric:tabular-nums}
 .lovage-percent{font-weight:600}
-.lovage-detail,.lovage-left,.lovage-detail{overflow-wrap:anywhere;flex:1 1 8em}
+.lovage-detail,.lovage-left,.lovage-note{color:var(--_muted)}
+.lovage-detail{overflow-wrap:anywhere;flex:1 1 8em}
 .lovage-end{display:flex;align-items:center;gap:var(--_gap);margin-inline-start:auto}
 .lovage-cancel{min-block-size:28px;min-inline-size:28px;padding:.15em .75em;font:inherit;font-weight:500;color:inherit;background:transparent;border:1px solid var(--_line);border-radius:var(--_radius);cursor:pointer}
 .lovage-cancel:hover{color:var(--_failed);border-color:currentColor}
@@ -54,8 +56,9 @@ lovage-tasks{container-type:inline-size}
 .lovage-table thead th{padding-block:.375em;font-size:.8125em;color:var(--_muted)}
 .lovage-table th{inline-size:38%;padding-inline-end:1em}
 .lovage-table .lovage-title{display:block;margin-block-end:.3em}
+.lovage-table tbody tr:last-child>*{border:0}
 .lovage-table td .lovage-bar{margin-block-start:.5em}
-@container(max-width:32em){.lovage-table th,.lovage-table td{display:block;inline-size:auto;padding-inline:0}.lovage-table tbody th{border:0;padding-block-end:.25em;display:flex;justify-content:space-between;gap:var(--_gap)}.lovage-table td{padding-block-start:0}.lovage-table thead{display:none}}
+@container(max-width:32em){.lovage-table th,.lovage-table td{display:block;inline-size:auto;padding-inline:0}.lovage-table tbody th{border:0;padding-block-end:.25em;display:flex;align-items:start;justify-content:space-between;gap:var(--_gap)}.lovage-table td{padding-block-start:0}.lovage-table thead{display:none}}
 .lovage-unseen{position:absolute;inline-size:1px;block-size:1px;margin:-1px;padding:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap;border:0}
 @media(prefers-reduced-motion:reduce){.lovage-fill{transition:none}.lovage-fill[data-moving]{animation:none;inline-size:100%;background:repeating-linear-gradient(135deg,var(--_c) 0 6px,transparent 6px 12px)}[link=reconnecting] .lovage-note{animation:none}}
 @media(forced-colors:active){.lovage-bar{border:1px solid}.lovage-fill{background:Highlight;forced-color-adjust:none}.lovage-state{border:1px solid}}

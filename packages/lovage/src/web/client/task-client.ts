@@ -223,7 +223,7 @@ export function createClient(options: TaskClientOptions, openHost: () => Host): 
 
   function update(handle: string, entry: Entry): void {
     entry.view = viewOf(handle, entry)
-    for (const listener of [...entry.listeners]) listener()
+    for (const listener of entry.listeners) listener()
   }
 
   function viewOf(handle: string, entry: Entry): HandleView {

@@ -40,6 +40,9 @@ export interface Words {
   /** The whole of the bar in words. */
   readonly valueText: string
   readonly canCancel: boolean
+  /** On the button, and with the task's title for those who hear it out of its place. */
+  readonly cancelText: string
+  readonly cancelLabel: string
   readonly isCancelling: boolean
   /** Something in it counts down. */
   readonly isTicking: boolean
@@ -58,8 +61,9 @@ export function toWords(situation: Situation, messages: Messages, formats: Forma
   const remaining = remainingOf(situation, messages, formats)
   const isCancelling =
     snapshot?.ready === false && (situation.cancelling === 'asked' || situation.cancelling === 'slow')
+  const title = label || (snapshot?.title ?? snapshot?.name ?? messages.task)
   return {
-    title: label || (snapshot?.title ?? snapshot?.name ?? messages.task),
+    title,
     kind: kindOf(situation),
     state: isCancelling ? messages.cancelling : stateOf(situation, messages),
     percent: shown?.percent,
@@ -76,6 +80,8 @@ export function toWords(situation: Situation, messages: Messages, formats: Forma
       [percentText || stateOf(situation, messages), detail, remaining].filter(text => text !== ''),
     ),
     canCancel: snapshot?.ready === false && snapshot.can.includes('revoke') && situation.gone === undefined,
+    cancelText: messages.cancel,
+    cancelLabel: fill(messages.cancelTask, { title }),
     isCancelling,
     isTicking: remaining !== '' || snapshot?.state === 'RETRY',
   }
@@ -152,7 +158,7 @@ function noteOf(situation: Situation, messages: Messages, formats: Formats): str
     return messages.finishedFirst
   if (reasonOf(snapshot) === 'expired') return messages.notStarted
   if (shown?.why !== undefined) return messages[shown.why]
-  const isLaterAttempt = snapshot?.ready === false && snapshot.attempt > 1
+  const isLaterAttempt = snapshot?.ready === false && snapshot.attempt > 1 && snapshot.state !== 'RETRY'
   return isLaterAttempt ? fill(messages.attempt, { attempt: formats.number(snapshot.attempt) }) : ''
 }
 

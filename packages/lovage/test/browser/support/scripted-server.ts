@@ -91,6 +91,7 @@ export async function startScriptedServer(): Promise<ScriptedServer> {
     const path = new URL(request.url ?? '/', 'http://localhost').pathname
     requests.push(`${request.method ?? ''} ${path}`)
     if (path === '/tasks/lovage.js') return send(response, { type: 'text/javascript' }, code)
+    if (path === '/favicon.ico') return send(response, { status: 204 }, '')
     const page = scripted.pages[path]
     if (page !== undefined) return sendPage(response, page)
     if (path === '/tasks/stream')
