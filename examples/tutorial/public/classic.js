@@ -5,21 +5,27 @@ const form = document.querySelector('#run')
 const problem = document.querySelector('#problem')
 const body = document.querySelector('#tasks tbody')
 
-form.addEventListener('submit', async event => {
+form.addEventListener('submit', event => {
   event.preventDefault()
+  void run()
+})
+
+async function run() {
   const response = await fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form)) })
   const answer = await response.json()
   problem.textContent = answer.error ?? ''
   if (response.status === 202) follow(answer.task_id)
-})
+}
 
 function follow(id) {
   const row = body.insertRow(0)
   row.dataset.id = id
+  row.role = 'row'
   const cells = {}
   for (const name of ['id', 'state', 'progression', 'info']) {
     cells[name] = row.insertCell()
     cells[name].className = name
+    cells[name].role = 'cell'
   }
   cells.id.textContent = id
   void poll(id, cells)

@@ -13,10 +13,14 @@ const clear = document.querySelector('#clear')
 for (const kept of readKept().reverse()) addRow(kept.seconds).element.handle = kept.id
 update()
 
-form.addEventListener('submit', async event => {
+form.addEventListener('submit', event => {
   event.preventDefault()
+  void run()
+})
+
+async function run() {
   const data = new FormData(form)
-  const seconds = String(data.get('l')).trim()
+  const seconds = form.elements.l.value.trim()
   problem.textContent = ''
   const row = seconds === '' ? undefined : addRow(seconds)
   const answer = await post(data)
@@ -30,7 +34,7 @@ form.addEventListener('submit', async event => {
     keep({ id: answer.task_id, seconds })
   }
   update()
-})
+}
 
 document.addEventListener('lovage-ready', update)
 
@@ -57,12 +61,17 @@ function addRow(seconds) {
   const root = body.insertRow(0)
   const name = document.createElement('th')
   name.scope = 'row'
+  // said outright: on a phone rows are laid out as blocks, and some browsers then forget what they are
+  root.role = 'row'
+  name.role = 'rowheader'
   name.textContent = title
   name.dir = 'auto'
   const element = document.createElement('lovage-task')
   element.label = title
   root.append(name)
-  root.insertCell().append(element)
+  const cell = root.insertCell()
+  cell.role = 'cell'
+  cell.append(element)
   update()
   return { root, element }
 }
