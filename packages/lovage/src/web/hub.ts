@@ -142,7 +142,8 @@ export class Hub {
   }
 
   #create(id: string): TaskTopic {
-    const topic: TaskTopic = new Topic(id, this.#frame)
+    // a frame of its own: whoever came only as far as the one before has not seen it
+    const topic: TaskTopic = new Topic(id, ++this.#frame)
     this.#topics.set(id, topic)
     void this.#watch(topic)
     return topic
@@ -189,7 +190,7 @@ export class Hub {
   }
 
   #mark(topic: TaskTopic): void {
-    topic.changedFrame = this.#frame + 1
+    topic.changedFrame = Infinity
     this.#dirty.add(topic)
     if (this.#flushTimer !== undefined) return
     const { clock } = this.#app
@@ -203,6 +204,7 @@ export class Hub {
     const frame = ++this.#frame
     const changes = new Map<Viewer, Subscription[]>()
     for (const topic of this.#dirty) {
+      topic.changedFrame = frame
       for (const subscription of topic.subscriptions) {
         const changed = changes.get(subscription.viewer)
         if (changed === undefined) changes.set(subscription.viewer, [subscription])

@@ -29,6 +29,8 @@ export interface Followed extends Subscription {
   readonly handle: HandleEntry
   readonly topic: TaskTopic
   readonly allow: readonly Permission[]
+  /** The topic's revision that was written last. */
+  told: number | undefined
 }
 
 /** One handle of the list, by its index. */
@@ -118,12 +120,12 @@ export class Stream implements Viewer {
   ): Followed | undefined {
     if (this.#state === 'closed' || this.#followedCount >= mostFollowed) return undefined
     // the topic is the hub's to give, and the hub needs to know for whom
-    const started: Subscription & { topic?: TaskTopic; handle: HandleEntry; allow: readonly Permission[] } = {
+    const started: Subscription & Pick<Followed, 'handle' | 'allow'> = {
       viewer: this,
       handle,
       allow,
     }
-    const followed = Object.assign(started, { topic: topicOf(started) })
+    const followed: Followed = Object.assign(started, { topic: topicOf(started), told: undefined })
     handle.followed.set(followed.topic.id, followed)
     this.#followedCount++
     return followed
@@ -145,7 +147,9 @@ export class Stream implements Viewer {
 
   flush(frame: number, changed: readonly Subscription[]): void {
     if (this.#state === 'closed') return
-    for (const each of changed as readonly Followed[]) if (each.topic.state !== undefined) this.#waiting.add(each)
+    for (const each of changed as readonly Followed[]) {
+      if (each.topic.state !== undefined && each.told !== each.topic.revision) this.#waiting.add(each)
+    }
     this.#flushWaiting(frame)
   }
 
@@ -213,7 +217,9 @@ export class Stream implements Viewer {
   }
 
   /** Without the empty line that ends it. */
-  #snapshotEvent({ handle, topic, allow }: Followed): string {
+  #snapshotEvent(followed: Followed): string {
+    const { handle, topic, allow } = followed
+    followed.told = topic.revision
     return `event: snapshot\ndata: {"handle":${handle.index},${this.#options.hub.textOf(topic, allow)}\n`
   }
 

@@ -27,10 +27,12 @@ export class Topic<Subscription> {
   readonly subscriptions: Set<Subscription> = new Set()
   /** Since which frame its changes are seen here. */
   readonly bornFrame: number
-  /** The frame that brought, or will bring, its last change. */
+  /** The frame that brought its last change; Infinity while that is still to come. */
   changedFrame: number
   state: StoredState | undefined
   queue: QueueInfo | undefined
+  /** Grows with whatever there is to tell. */
+  revision = 0
   /** Ends the watch of the store; undefined while there is none. */
   unwatch: (() => void) | undefined
   /** Monotonic milliseconds at which the last subscription went; undefined while there is one. */
@@ -47,6 +49,7 @@ export class Topic<Subscription> {
   take(state: StoredState): void {
     const before = this.state
     this.state = state
+    this.revision++
     this.#texts.clear()
     if (before?.retries !== state.retries || before.delivery !== state.delivery) this.#pace = undefined
     if (state.state === 'PROGRESS') this.#observe(state)
@@ -54,6 +57,7 @@ export class Topic<Subscription> {
 
   takeQueue(queue: QueueInfo | undefined): void {
     this.queue = queue
+    this.revision++
     this.#texts.clear()
   }
 
