@@ -4,8 +4,7 @@ import type { Backend } from '../backend.ts'
 import type { QueueStats } from '../broker.ts'
 import { formatDuration } from '../core/duration.ts'
 import { printableLine } from '../core/printable.ts'
-import { presencePrefix } from '../core/keys.ts'
-import type { WorkerCard } from '../worker/presence.ts'
+import { livingWorkers, type WorkerCard } from '../worker/presence.ts'
 import { act, examples, withSession, type Invocation } from './command.ts'
 import { exitCodes } from './exit-codes.ts'
 import { showJson } from './format-snapshot.ts'
@@ -27,29 +26,12 @@ export function addStatusCommand(program: Command): void {
 async function runStatus({ options, terminal }: Invocation<{ readonly json?: boolean }>): Promise<number> {
   return await withSession(options, { appFile: false }, async ({ internals }) => {
     const backend = await internals.backend()
-    const [workers, queues] = [await livingWorkers(backend), await queueStats(backend)]
+    const [workers, queues] = [await livingWorkers(backend.coordination), await queueStats(backend)]
     const { transport } = backend.description
     if (options.json === true) terminal.out(showJson({ transport, workers, queues }))
     else showStatus({ transport, workers, queues }, terminal)
     return workers.length === 0 ? exitCodes.unavailable : exitCodes.ok
   })
-}
-
-/** What the workers say of themselves; a card that is none (another version's) is left out. */
-export async function livingWorkers({ coordination }: Pick<Backend, 'coordination'>): Promise<readonly WorkerCard[]> {
-  const cards = await coordination.list(presencePrefix)
-  return cards.flatMap(({ value }) => parseCard(value))
-}
-
-function parseCard(text: string): WorkerCard[] {
-  try {
-    const card = JSON.parse(text) as Partial<WorkerCard>
-    return typeof card.node === 'string' && Array.isArray(card.queues) && Array.isArray(card.tasks)
-      ? [card as WorkerCard]
-      : []
-  } catch {
-    return []
-  }
 }
 
 export async function queueStats({ broker }: Pick<Backend, 'broker'>): Promise<readonly QueueStats[]> {
