@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { browserBundle } from '../packages/lovage/src/web/browser-bundle.ts'
 
 const root = new URL('../', import.meta.url)
 const source = new URL('packages/lovage/', root)
@@ -11,6 +12,7 @@ const target = new URL('publish/', source)
 
 rmSync(target, { recursive: true, force: true })
 compile()
+await writeBrowserBundle()
 writeManifest()
 copyFiles()
 
@@ -39,6 +41,13 @@ function publishedPath(path) {
   return { types: `${base}.d.ts`, default: `${base}.js` }
 }
 
+/** In the repository this module makes the script that the server kit serves; as published, it holds it. */
+async function writeBrowserBundle() {
+  const bundle = JSON.stringify(await browserBundle())
+  const code = `export function browserBundle() {\n  return Promise.resolve(${bundle})\n}\n`
+  writeFileSync(new URL('dist/web/browser-bundle.js', target), code)
+}
+
 function readJson(path) {
   return JSON.parse(readFileSync(new URL(path, source), 'utf8'))
 }
@@ -56,7 +65,7 @@ function copyFiles() {
 }
 
 function isAsset(entry) {
-  return entry.isFile() && !/\.ts$|README\.md$/.test(entry.name)
+  return entry.isFile() && !/\.ts$|README\.md$|tsconfig\.json$/.test(entry.name)
 }
 
 function pathBelowSource(entry) {

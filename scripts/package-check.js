@@ -34,8 +34,20 @@ function installAndImport(tarball) {
   mkdirSync(project)
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }')
   run('npm', ['install', tarball, '--no-audit', '--no-fund', '--loglevel=error'], project)
-  const { exports } = JSON.parse(readFileSync(join(project, 'node_modules/lovage/package.json'), 'utf8'))
+  const { exports, peerDependencies } = JSON.parse(
+    readFileSync(join(project, 'node_modules/lovage/package.json'), 'utf8'),
+  )
   const names = Object.keys(exports).filter(name => name !== './package.json')
+  // all optional: what needs none of them must load without them
+  importAll(
+    names.filter(name => name !== './react'),
+    project,
+  )
+  run('npm', ['install', ...Object.keys(peerDependencies), '--no-audit', '--no-fund', '--loglevel=error'], project)
+  importAll(names, project)
+}
+
+function importAll(names, project) {
   const code = names.map(name => `await import(${JSON.stringify(name.replace('.', 'lovage'))})`).join('\n')
   run('node', ['--input-type=module', '--eval', code], project)
 }

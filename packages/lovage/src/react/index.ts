@@ -3,6 +3,8 @@
 import {
   createContext,
   createElement,
+  type DetailedHTMLProps,
+  type HTMLAttributes,
   type ReactElement,
   type ReactNode,
   useContext,
@@ -11,16 +13,32 @@ import {
 } from 'react'
 import type { AnyTask, ResultOf, States, StatesOf, TaskHandle } from '../app/types.ts'
 import type { PublicSnapshot } from '../web/contract.ts'
+import type { LovageTaskElement, LovageTasksElement } from '../web/client/elements.ts'
 import { createTaskClient, type HandleView, type LinkState, type TaskClient } from '../web/client/task-client.ts'
 
 export type { LinkState }
+
+/** What JSX takes for the elements: their own attributes and every element's. */
+export type ElementProps<E extends HTMLElement> = DetailedHTMLProps<HTMLAttributes<E>, E> & {
+  readonly handle?: string | undefined
+  readonly label?: string | undefined
+}
+
+declare module 'react' {
+  namespace JSX {
+    interface IntrinsicElements {
+      'lovage-task': ElementProps<LovageTaskElement>
+      'lovage-tasks': ElementProps<LovageTasksElement>
+    }
+  }
+}
 
 export interface TaskView<T, St extends States> {
   readonly snapshot: PublicSnapshot<T, St> | undefined
   /** The connection, not the task. */
   readonly link: LinkState
   /** @throws {TaskRequestError} the server did not take the request. Nothing happens without a handle. */
-  revoke(): Promise<void>
+  readonly revoke: () => Promise<void>
 }
 
 type Maybe<H> = H | null | undefined

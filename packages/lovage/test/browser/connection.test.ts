@@ -71,6 +71,7 @@ describe.runIf(hasChromium)('the connection', () => {
     await shows(page, 10)
     server.set('one', running(20))
     await shows(page, 20)
+    expect(await page.locator('lovage-task').getAttribute('link')).toBe('live')
   }, 15_000)
 
   it.each([

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Page } from 'playwright-core'
 import { describe, expect, it, vi } from 'vitest'
+import type {} from '../../src/web/client/index.ts'
 import { hasChromium } from './support/chromium.ts'
 import { useStage } from './support/pages.ts'
 

@@ -34,6 +34,7 @@ declare global {
     'lovage-tasks': LovageTasksElement
   }
   interface HTMLElementEventMap extends LovageTaskEventMap {}
+  interface DocumentEventMap extends LovageTaskEventMap {}
 }
 
 export interface DefineElementsOptions {

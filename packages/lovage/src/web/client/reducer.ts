@@ -6,7 +6,7 @@
 import type { PublicSnapshot, Version } from '../contract.ts'
 
 /** Why a bar stands lower than before. */
-export type FallReason = 'moreWork' | 'nextPhase' | 'restarted'
+type FallReason = 'moreWork' | 'nextPhase' | 'restarted'
 
 export interface Shown {
   readonly snapshot: PublicSnapshot

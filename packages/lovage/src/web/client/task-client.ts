@@ -82,11 +82,6 @@ interface Entry {
 const keptEntries = 500
 
 export function createTaskClient(options: TaskClientOptions = {}): TaskClient {
-  return createClient(options, browserHost)
-}
-
-/** @internal For tests, which bring a host of their own. */
-export function createClient(options: TaskClientOptions, openHost: () => Host): TaskClient {
   const basePath = (options.basePath ?? defaultBasePath).replace(/\/$/, '')
   const entries = new Map<string, Entry>()
   let state: ConnectionState = 'connecting'
@@ -154,7 +149,7 @@ export function createClient(options: TaskClientOptions, openHost: () => Host): 
   }
 
   function getHost(): Host {
-    return (host ??= openHost())
+    return (host ??= browserHost())
   }
 
   /** Follows what is listened to and can still change. */

@@ -6,12 +6,12 @@ import { type ScriptedServer, startScriptedServer } from './scripted-server.ts'
 
 export interface Stage {
   readonly server: ScriptedServer
-  context: BrowserContext
+  readonly context: BrowserContext
   /** What pages threw or complained of; a test that expects it takes it out. */
   readonly complaints: string[]
-  openContext(options: BrowserContextOptions): Promise<BrowserContext>
+  readonly openContext: (options: BrowserContextOptions) => Promise<BrowserContext>
   /** @param body what stands in the page's body, beside the script that defines the elements */
-  open(body: string, context?: BrowserContext): Promise<Page>
+  readonly open: (body: string, context?: BrowserContext) => Promise<Page>
 }
 
 /** Call it inside a `describe`: a server and a context for each test, one browser for all. */

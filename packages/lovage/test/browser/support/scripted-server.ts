@@ -29,7 +29,11 @@ export interface ScriptedServer {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export type SnapshotParts = Partial<Omit<PublicSnapshot, 'state'>> & { readonly state: string }
+interface SnapshotParts {
+  readonly state: string
+  readonly attempt?: number
+  readonly [field: string]: unknown
+}
 
 interface Stream {
   readonly handles: readonly string[]
@@ -93,7 +97,7 @@ export async function startScriptedServer(): Promise<ScriptedServer> {
     if (path === '/tasks/lovage.js') return send(response, { type: 'text/javascript' }, code)
     if (path === '/favicon.ico') return send(response, { status: 204 }, '')
     const page = scripted.pages[path]
-    if (page !== undefined) return sendPage(response, page)
+    if (page !== undefined) return sendPage(path, page, response)
     if (path === '/tasks/stream')
       return openStream(JSON.parse(await bodyOf(request)) as { handles: string[] }, response)
     const [, , id = '', verb] = path.split('/').map(decodeURIComponent)
@@ -152,12 +156,12 @@ function sendEvent({ response }: Stream, name: string, data: object): void {
 }
 
 /** Under the policy we recommend. A page's own style sheet and script are pages too, by their names. */
-function sendPage(response: ServerResponse, page: string): void {
+function sendPage(path: string, page: string, response: ServerResponse): void {
   response.setHeader(
     'content-security-policy',
     `default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; base-uri 'none'`,
   )
-  send(response, { type: 'text/html; charset=utf-8' }, page)
+  send(response, { type: `text/${path.endsWith('.js') ? 'javascript' : 'html'}; charset=utf-8` }, page)
 }
 
 function send(response: ServerResponse, { status = 200, type = 'application/json' }, body = '{}'): void {

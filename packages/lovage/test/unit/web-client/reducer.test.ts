@@ -172,26 +172,24 @@ describe('whatever the network makes of the snapshots', () => {
   const order = fc.array(fc.nat(60), { minLength: 1, maxLength: 80 })
 
   it('no row ever steps back', () => {
-    fc.assert(
-      fc.property(life, order, (snapshots, picks) => {
-        let before: Shown | undefined
-        for (const [now, pick] of picks.entries()) {
-          // any order, any repetition, any loss
-          const shown = reduce(before, snapshots[pick % snapshots.length] as PublicSnapshot, now)
-          if (before !== undefined) expectForward(before, shown)
-          before = shown
-        }
-      }),
-      { numRuns: 2_000 },
-    )
+    const neverBack = fc.property(life, order, (snapshots, picks) => {
+      let before: Shown | undefined
+      for (const [now, pick] of picks.entries()) {
+        // any order, any repetition, any loss
+        const shown = reduce(before, snapshots[pick % snapshots.length] as PublicSnapshot, now)
+        if (before !== undefined && !isForward(before, shown)) return false
+        before = shown
+      }
+      return true
+    })
+    expect(() => fc.assert(neverBack, { numRuns: 2_000 })).not.toThrow()
   })
 })
 
-function expectForward(before: Shown, shown: Shown): void {
-  expect(compareVersions(shown.snapshot.version, before.snapshot.version)).toBeGreaterThanOrEqual(0)
-  if (before.snapshot.ready) expect(shown).toBe(before)
-  const isSameRun =
-    before.snapshot.version[1] === shown.snapshot.version[1] && before.snapshot.version[2] === shown.snapshot.version[2]
+function isForward(before: Shown, shown: Shown): boolean {
+  if (before.snapshot.ready) return shown === before
+  const [from, to] = [before.snapshot.version, shown.snapshot.version]
+  const isSameRun = from[1] === to[1] && from[2] === to[2]
   const isLower = isSameRun && (shown.percent ?? 100) < (before.percent ?? 0)
-  if (isLower) expect(shown.why).toMatch(/moreWork|nextPhase/)
+  return compareVersions(to, from) >= 0 && (!isLower || shown.why === 'moreWork' || shown.why === 'nextPhase')
 }
