@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdtempSync,
@@ -248,6 +249,16 @@ describe('the default folder', () => {
     rmSync(join(file.folder, '.lovage', '.gitignore'))
     await (await connect({}, url)).close()
     expect(existsSync(join(file.folder, '.lovage', '.gitignore'))).toBe(false)
+  })
+
+  it('belongs to its user alone, and one that exists keeps its rights', async () => {
+    const url = file.url.replace('queue.db', '.lovage/queue.db')
+    const folder = join(file.folder, '.lovage')
+    await (await connect({}, url)).close()
+    expect(statSync(folder).mode & 0o777).toBe(0o700)
+    chmodSync(folder, 0o750)
+    await (await connect({}, url)).close()
+    expect(statSync(folder).mode & 0o777).toBe(0o750)
   })
 
   it('holds one file and two empty ones when everybody has closed', async () => {

@@ -137,10 +137,11 @@ export class Followers {
     const [first, last] = [rows[0], rows.at(-1)]
     if (first === undefined || last === undefined) return []
     const isBehind = first.n !== this.#changesRead + 1
-    this.#changesRead = last.n
     const ids = isBehind ? this.#ids.keys() : namesIn(rows, 'ids').filter(id => this.#ids.has(id))
     const states = [...new Set(ids)].map(id => this.#tasks.get(id)).filter(state => state !== undefined)
     const keyEvents = this.#keyEvents(isBehind ? undefined : new Set(namesIn(rows, 'keys')), now)
+    // last: what could not be read is read again
+    this.#changesRead = last.n
     return states.length > 0 ? [{ kind: 'states', states }, ...keyEvents] : keyEvents
   }
 

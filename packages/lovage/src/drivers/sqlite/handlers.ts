@@ -120,7 +120,8 @@ function taskHandlers({
       tx.onRollback(() => followers.unfollow(ids))
       return followers.follow(ids)
     },
-    unfollow: ({ ids }) => followers.unfollow(ids),
+    // counted down once, however often its batch is tried
+    unfollow: ({ ids }) => tx.afterCommit(() => followers.unfollow(ids)),
     list: ({ query, before, limit }) => tasks.list(query, before, limit),
     forget: ({ ids }) => tasks.forget(ids),
     prune({ now }) {

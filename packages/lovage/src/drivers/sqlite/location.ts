@@ -33,11 +33,14 @@ export function projectRoot(from: string): string {
   }
 }
 
-/** Makes the folder; one called `.lovage` keeps itself out of version control. Gives the path with links resolved. */
+/**
+ * Makes the folder, for this user alone: arguments and results may be nobody else's business. One called `.lovage` keeps
+ * itself out of version control. A folder that exists is left as it is. Gives the path with links resolved.
+ */
 export function prepareFolder(path: string): string {
   const folder = dirname(path)
   try {
-    const isNew = mkdirSync(folder, { recursive: true }) !== undefined
+    const isNew = mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined
     if (isNew && basename(folder) === '.lovage') writeFileSync(join(folder, '.gitignore'), '*\n')
     return existsSync(path) ? realpathSync(path) : join(realpathSync(folder), basename(path))
   } catch (error) {

@@ -26,6 +26,8 @@ interface OwnerRow {
 export interface DeadOwner {
   readonly id: number
   readonly blame: boolean
+  /** Of the row that was judged: whoever has renewed since is not dead. */
+  readonly leaseUntil: number
 }
 
 export interface Inquiry {
@@ -41,12 +43,16 @@ export interface OwnerTableOptions {
   readonly leaseMs: number
 }
 
+/** The longest lease there is (`leaseMs` of the settings), whatever this process's own. */
+const longestLeaseMs = 3_600_000
+
 export class OwnerTable {
   readonly #host: HostIdentity
   readonly #leaseMs: number
   readonly #insert: StatementSync
   readonly #renew: StatementSync
   readonly #remove: StatementSync
+  readonly #bury: StatementSync
   readonly #select: StatementSync
 
   constructor(db: DatabaseSync, { host, leaseMs }: OwnerTableOptions) {
@@ -58,6 +64,7 @@ export class OwnerTable {
     )
     this.#renew = db.prepare('UPDATE owners SET lease_until = ?, seen_at = ? WHERE id = ?')
     this.#remove = db.prepare('DELETE FROM owners WHERE id = ?')
+    this.#bury = db.prepare('DELETE FROM owners WHERE id = ? AND lease_until = ?')
     this.#select = db.prepare('SELECT * FROM owners')
   }
 
@@ -83,9 +90,13 @@ export class OwnerTable {
     return this.#renew.run(monotonic + this.#leaseMs, Date.now(), id).changes > 0
   }
 
-  /** Whether the row was there: of several who judge an owner dead, one buries it. */
-  remove(id: number): boolean {
-    return this.#remove.run(id).changes > 0
+  remove(id: number): void {
+    this.#remove.run(id)
+  }
+
+  /** Whether the row was still as it was judged: of several who judge an owner dead, one buries it. */
+  bury({ id, leaseUntil }: DeadOwner): boolean {
+    return this.#bury.run(id, leaseUntil).changes > 0
   }
 
   all(): readonly OwnerRow[] {
@@ -93,17 +104,17 @@ export class OwnerTable {
   }
 
   judge(owner: OwnerRow, { monotonic, trustsLeases, isThorough }: Inquiry): DeadOwner | undefined {
-    const { id, pid } = owner
-    if (owner.boot !== this.#host.boot) return { id, blame: false }
+    const { id, pid, lease_until: leaseUntil } = owner
+    if (owner.boot !== this.#host.boot) return { id, leaseUntil, blame: false }
     const isVisible = owner.pid_space === this.#host.pidSpace
     const isGone = isVisible && !(isThorough ? isProcessAlive(pid, owner.process_start) : canSignal(pid))
-    if (isGone) return { id, blame: true }
-    return trustsLeases && this.#hasLapsed(owner, monotonic) ? { id, blame: !isVisible } : undefined
+    if (isGone) return { id, leaseUntil, blame: true }
+    return trustsLeases && this.#hasLapsed(owner, monotonic) ? { id, leaseUntil, blame: !isVisible } : undefined
   }
 
   #hasLapsed(owner: OwnerRow, monotonic: number): boolean {
     if (owner.time_space !== this.#host.timeSpace) return owner.seen_at + this.#leaseMs < Date.now()
     // a lease further off than any can be is of an earlier boot, where the boot has no id
-    return owner.lease_until < monotonic || owner.lease_until > monotonic + 100 * this.#leaseMs
+    return owner.lease_until < monotonic || owner.lease_until > monotonic + longestLeaseMs
   }
 }

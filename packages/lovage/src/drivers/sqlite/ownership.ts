@@ -108,6 +108,6 @@ export class Ownership {
   /** Gives what they held back to the queues. */
   bury(dead: readonly DeadOwner[]): void {
     this.#others = undefined
-    for (const { id, blame } of dead) if (this.#table.remove(id)) this.#context.messages.giveBack(id, blame)
+    for (const owner of dead) if (this.#table.bury(owner)) this.#context.messages.giveBack(owner.id, owner.blame)
   }
 }

@@ -11,6 +11,8 @@ import { storageError } from './storage-errors.ts'
 const applicationId = 0x4c6f7661
 const schemaVersion = 1
 
+/** Queue ids above this would run into the sign of a key, or over its edge. */
+export const maxQueues = 32_766
 /** `(queue << 48) | (rank << 44) | seq` of three parameters. */
 export const keyOf = '((? << 48) | (? << 44) | ?)'
 /** A key's last two parts, as columns `rank` and `seq`. */

@@ -2,7 +2,7 @@
  * The store thread's heart. Operations that have arrived run as one transaction (group commit); what consumers have room
  * for is claimed in the same one; answers leave after COMMIT. Reads do not wait for a write lock that others hold.
  *
- * A transaction that fails for a reason of the file's (full, damaged, locked) fails all its operations; for any other
+ * A transaction that fails for a reason of the file's (full, damaged, locked) fails all its writes; for any other
  * reason each of them is tried alone, so that one does not spoil its neighbours.
  */
 import type { Clock, Timer } from '../../core/clock.ts'
@@ -167,16 +167,16 @@ export class Store {
     if (!this.#isClosed) this.#adjustWaiting()
   }
 
-  /** Answers in one snapshot. */
+  /** Each in a snapshot of its own. */
   #runReads(batch: readonly Pending[]): void {
     this.#tx.reset()
     for (const { number, op } of batch) {
       try {
-        this.#reporter.answer(
-          number,
-          this.#read(() => applyOp(this.#handlers, op)),
-        )
+        const value = this.#read(() => applyOp(this.#handlers, op))
+        this.#tx.committed()
+        this.#reporter.answer(number, value)
       } catch (error) {
+        this.#tx.rolledBack()
         this.#reporter.fail(number, this.#errorOf(error))
       }
     }
@@ -191,7 +191,7 @@ export class Store {
     }
   }
 
-  /** Whether the write lock was got; if so, every operation has its answer. */
+  /** Whether the write lock was got; if not, nothing has happened, and all of it is to be tried again. */
   #runWrites(batch: readonly Pending[], durability: Durability): boolean {
     const values: unknown[] = []
     try {
@@ -204,10 +204,19 @@ export class Store {
       )
     } catch (error) {
       const isShared = error instanceof StorageError || storageReason(error) !== undefined
-      if (batch.length > 1 && !isShared) return batch.every(pending => this.#runWrites([pending], pending.durability))
-      this.#failAll(batch, this.#errorOf(error))
+      if (batch.length > 1 && !isShared) this.#runApart(batch)
+      else {
+        this.#failAll(batch.filter(isWrite), this.#errorOf(error))
+        this.#runReads(batch.filter(isRead))
+      }
       return true
     }
+  }
+
+  /** Each alone, in order; from the first that does not get the write lock on, they wait for it. */
+  #runApart(batch: readonly Pending[]): void {
+    const stalled = batch.findIndex(pending => !this.#runWrites([pending], pending.durability))
+    if (stalled >= 0) this.#stall(batch.slice(stalled))
   }
 
   /** One write transaction, with the claims that there is room for. `answer` runs after COMMIT, before any event. */
@@ -248,7 +257,8 @@ export class Store {
     if (this.#tx.wakesConsumers) this.#queueWake.touch()
     if (!this.#tx.wakesFollowers) return
     this.#stateWake.touch()
-    this.#tx.afterCommit(() => this.#readFollowed())
+    // in the background's care: what is committed must not be undone, or done again, for a failed reading
+    this.#tx.afterCommit(() => this.#background(() => this.#readFollowed()))
   }
 
   #readFollowed(): void {
@@ -258,9 +268,9 @@ export class Store {
 
   /** The write lock is someone else's: reads go first, writes try again until their deadline. */
   #stall(batch: readonly Pending[]): void {
-    this.#runReads(batch.filter(({ durability }) => durability === 'read'))
+    this.#runReads(batch.filter(isRead))
     const now = this.#clock.monotonic()
-    const writes = batch.filter(({ durability }) => durability !== 'read')
+    const writes = batch.filter(isWrite)
     this.#failAll(
       writes.filter(({ deadline }) => deadline <= now),
       toErrorRow(this.#database.path, storageError(this.#database.path, 'busy')),
@@ -382,8 +392,12 @@ export class Store {
     if (this.#consumers.isEmpty) return
     const now = this.#clock.now()
     const isDue = (this.#messages.nextDue() ?? Infinity) <= now
-    const isMoved = !isDue || this.#write('normal', () => this.#messages.moveDue(now, upkeepRows))
-    this.#armDue(isMoved ? 0 : tickMs)
+    let isMoved = !isDue
+    try {
+      isMoved ||= this.#write('normal', () => this.#messages.moveDue(now, upkeepRows))
+    } finally {
+      this.#armDue(isMoved ? 0 : tickMs)
+    }
   }
 
   #doUpkeep(): void {
@@ -425,6 +439,14 @@ export class Store {
       this.#errorOf(error)
     }
   }
+}
+
+function isRead({ durability }: Pending): boolean {
+  return durability === 'read'
+}
+
+function isWrite({ durability }: Pending): boolean {
+  return durability !== 'read'
 }
 
 function highest(batch: readonly Pending[]): Durability {

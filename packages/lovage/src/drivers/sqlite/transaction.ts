@@ -3,7 +3,8 @@
  * committed. Everything here is forgotten by a rollback, so nothing in memory ever runs ahead of the file.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { StorageError } from '../../core/errors.ts'
+import { StorageError, UnsupportedError } from '../../core/errors.ts'
+import { maxQueues } from './schema.ts'
 
 export interface QueueRow {
   readonly id: number
@@ -53,11 +54,12 @@ export class Transaction {
     return this.#remember(this.#selectByName.get(name) as unknown as QueueRow | undefined)
   }
 
-  /** The same, made when there is none. */
+  /** The same, made when there is none. @throws {UnsupportedError} there is no room in the keys for another. */
   queue(name: string): QueueRow {
     const found = this.findQueue(name)
     if (found !== undefined) return found
-    this.#insert.run(name)
+    if (Number(this.#insert.run(name).lastInsertRowid) > maxQueues)
+      throw new UnsupportedError(`Queue "${name}" would be one too many: one file holds ${maxQueues} queues at most`)
     return this.queue(name)
   }
 
