@@ -5,7 +5,7 @@ import { globSync } from 'node:fs'
 
 const oldest = 'typescript-5.9'
 const projects = globSync('{packages/**,examples/**,bench}/tsconfig.json', {
-  exclude: name => ['node_modules', 'publish', 'dist'].includes(name.split('/').at(-1)),
+  exclude: name => ['node_modules', 'publish', 'dist', 'fixtures'].includes(name.split('/').at(-1)),
 }).sort()
 
 const runs = projects.flatMap(project => {

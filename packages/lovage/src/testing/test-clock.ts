@@ -1,5 +1,5 @@
 /** A clock that stands still until it is moved. */
-import type { Clock, Timer } from '../core/clock.ts'
+import { endOfTurn, type Clock, type Timer } from '../core/clock.ts'
 
 interface Entry {
   dueAt: number
@@ -52,7 +52,8 @@ export class TestClock implements Clock {
 
   async #reach(time: number): Promise<void> {
     this.#now = Math.max(this.#now, time)
-    for (const entry of [...this.#entries]) {
+    // a copy: what runs may set new timers
+    for (const entry of Array.from(this.#entries)) {
       if (entry.everyMs === undefined || entry.dueAt > this.#now || !this.#entries.has(entry)) continue
       entry.dueAt = this.#now + entry.everyMs
       entry.run()
@@ -82,5 +83,5 @@ export class TestClock implements Clock {
 
 /** A few turns of the real event loop: what a timer set off runs as far as it gets without the time moving. */
 async function settleTurns(): Promise<void> {
-  for (let turn = 0; turn < 8; turn++) await new Promise<void>(resolve => setImmediate(resolve))
+  for (let turn = 0; turn < 8; turn++) await new Promise<void>(resolve => endOfTurn(resolve))
 }
