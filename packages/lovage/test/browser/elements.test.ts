@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { describe, expect, it, vi } from 'vitest'
 import type {} from '../../src/web/client/index.ts'
@@ -227,9 +226,7 @@ describe.runIf(hasChromium)('the elements', () => {
     await page.getByRole('rowheader', { name: 'Retrying' }).waitFor()
     // axe takes a page without a background for a white one
     await page.addStyleTag({ content: 'body { background: Canvas }' })
-    await page.addScriptTag({
-      content: readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'),
-    })
+    await page.addScriptTag({ content: axe.source })
     const violations = await page.evaluate(
       'axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => [id, impact, nodes[0].html]))',
     )

@@ -126,7 +126,7 @@ export function createConnection(host: Host, options: ConnectionOptions, sink: C
     if (end.kind === 'deaf') deafStreams += 1
     if (current === undefined) setState('reconnecting')
     const waitMs = end.kind === 'lost' ? (end.waitMs ?? 0) : 0
-    later(Math.max(waitMs * host.random(), reconnectDelayMs(failures++, host.random())), open)
+    later(Math.max(waitMs, reconnectDelayMs(failures++, host.random())), open)
   }
 
   function refuse(stream: OpenStream): void {
