@@ -9,8 +9,9 @@ import { exitCodes } from './exit-codes.ts'
 import { describeSnapshot, showJson, stateStyle } from './format-snapshot.ts'
 import { count, names } from './option-values.ts'
 import type { Session } from './session.ts'
-import { headed, livingWorkers, queueStats, queueTable } from './status-command.ts'
+import { headed, queueStats, queueTable } from './status-command.ts'
 import { table, type Terminal } from './terminal.ts'
+import { livingWorkers } from '../worker/presence.ts'
 
 interface Options {
   readonly state?: readonly string[]
@@ -98,7 +99,7 @@ interface Shown {
 async function listTasks({ internals }: Session, backend: Backend, { options, terminal }: Shown): Promise<number> {
   await internals.loadIncludes()
   const runners = new Map<string, string[]>([...internals.tasks.keys()].map(name => [name, []]))
-  for (const { node, tasks } of await livingWorkers(backend)) {
+  for (const { node, tasks } of await livingWorkers(backend.coordination)) {
     for (const name of tasks) runners.set(name, [...(runners.get(name) ?? []), node])
   }
   const sorted = [...runners].sort(([a], [b]) => (a < b ? -1 : 1))
