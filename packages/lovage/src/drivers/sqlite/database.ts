@@ -80,13 +80,18 @@ export class Database {
     if (fileIdentity(this.path) !== this.#identity) throw storageError(this.path, 'missing')
   }
 
-  /** Moves what it can from the WAL into the file. Never throws for a lock: another process may be at it. */
-  checkpoint(): void {
-    this.#setSynchronous('NORMAL')
+  /**
+   * Moves what it can from the WAL into the file; while there is other work (`isCalm` false) only where the WAL has grown
+   * long. Never throws for a lock: another process may be at it.
+   */
+  checkpoint(isCalm: boolean): void {
     const wal = statSync(`${this.path}-wal`, { throwIfNoEntry: false })
     if (wal === undefined || wal.size === 0) return
+    const isLong = wal.size > longWal
+    if (!isLong && !isCalm) return
+    this.#setSynchronous('NORMAL')
     try {
-      this.db.exec(`PRAGMA wal_checkpoint(${wal.size > longWal ? 'RESTART' : 'PASSIVE'})`)
+      this.db.exec(`PRAGMA wal_checkpoint(${isLong ? 'RESTART' : 'PASSIVE'})`)
     } catch (error) {
       if (!isBusy(error)) throw error
     }

@@ -24,8 +24,9 @@ export function toNoticeRow(address: string, message: WireMessage): NoticeRow {
 
 /** `head` is JSON text, cheaper to hand between threads than an object, and what the table keeps. */
 function toParts({ properties, headers, body }: WireMessage): { head: string; body: string | Uint8Array } {
+  const kept = isUsual(properties, headers['id']) ? usual : properties
   try {
-    return { head: JSON.stringify([properties, headers]), body: typeof body === 'string' ? body : ownBytes(body) }
+    return { head: JSON.stringify([kept, saying(headers)]), body: typeof body === 'string' ? body : ownBytes(body) }
   } catch (cause) {
     throw new EncodeError('The headers of a message hold a value that JSON cannot carry: send JSON values only', {
       cause,
@@ -39,8 +40,66 @@ function ownBytes(body: Uint8Array): Uint8Array {
 }
 
 function toMessage({ head, body }: { readonly head: string; readonly body: string | Uint8Array }): WireMessage {
-  const [properties, headers] = JSON.parse(head) as [MessageProperties, Record<string, unknown>]
-  return { properties, headers, body }
+  const [kept, headers] = JSON.parse(head) as [MessageProperties | typeof usual, Record<string, unknown>]
+  return { properties: kept === usual ? usualProperties(headers['id'] as string) : kept, headers, body }
+}
+
+/** Stands for the properties that nearly all messages have. */
+const usual = 0
+
+function usualProperties(id: string): MessageProperties {
+  return {
+    contentType: 'application/json',
+    contentEncoding: 'utf-8',
+    correlationId: id,
+    replyTo: undefined,
+    priority: 0,
+    deliveryMode: 2,
+  }
+}
+
+function isUsual(properties: MessageProperties, id: unknown): boolean {
+  const { contentType, contentEncoding, correlationId, replyTo, priority, deliveryMode } = properties
+  if (typeof id !== 'string' || correlationId !== id || replyTo !== undefined) return false
+  return contentType === 'application/json' && contentEncoding === 'utf-8' && priority === 0 && deliveryMode === 2
+}
+
+/**
+ * Celery's headers that may be left out when they are null: `readHeaders` takes a missing one for that. On a broker of
+ * the wire all of them travel, for Celery's own workers; this file is read by Lovage alone, where they are half of a row.
+ */
+const nullable: ReadonlySet<string> = new Set(
+  (
+    'shadow eta expires group group_index parent_id argsrepr kwargsrepr origin ignore_result replaced_task_nesting ' +
+    'stamped_headers'
+  ).split(' '),
+)
+
+/** The headers that say something; a custom null does. */
+function saying(headers: WireMessage['headers']): WireMessage['headers'] {
+  const kept: Record<string, unknown> = {}
+  for (const name in headers) {
+    if (name === '__proto__') return headers
+    if (!isImplied(name, headers)) kept[name] = headers[name]
+  }
+  return kept
+}
+
+function isImplied(name: string, headers: WireMessage['headers']): boolean {
+  const value = headers[name]
+  if (value === null) return nullable.has(name)
+  switch (name) {
+    case 'root_id':
+      return value === headers['id']
+    case 'replaced_task_nesting':
+      return value === 0
+    case 'timelimit':
+      return Array.isArray(value) && value.every(limit => limit === null)
+    case 'stamps':
+      return typeof value === 'object' && Object.keys(value as object).length === 0
+    default:
+      return false
+  }
 }
 
 export function toDelivery(row: DeliveryRow): Delivery {

@@ -37,8 +37,10 @@ const batchWeight = 2000
 /** How often those who wait look by themselves whether others have committed; and where files cannot be watched. */
 const tickMs = 100
 const blindTickMs = 20
-/** Idle work: this long after the first write since the last time. */
+/** Idle work: this long after the first write since the last time, */
 const upkeepMs = 1000
+/** but only once no call has written for so long; and meanwhile what the file's bounds ask for. */
+const calmMs = 50
 /** Removed in one piece of idle work. */
 const upkeepRows = 500
 
@@ -62,6 +64,8 @@ export class Store {
   #isScheduled = false
   #retry: Timer | undefined
   #upkeep: Timer | undefined
+  /** Monotonic; when a call wrote last. */
+  #wroteAt = 0
   #ticker: { readonly timer: Timer; readonly ms: number } | undefined
   #due: Timer | undefined
   #dataVersion = 0
@@ -194,6 +198,7 @@ export class Store {
   /** Whether the write lock was got; if not, nothing has happened, and all of it is to be tried again. */
   #runWrites(batch: readonly Pending[], durability: Durability): boolean {
     const values: unknown[] = []
+    this.#wroteAt = this.#clock.monotonic()
     try {
       return this.#write(
         durability,
@@ -237,7 +242,7 @@ export class Store {
     this.#wake()
     answer?.()
     this.#tx.committed()
-    this.#upkeep ??= this.#clock.after(upkeepMs, () => this.#doUpkeep(), { ref: false })
+    this.#armUpkeep(upkeepMs)
     return true
   }
 
@@ -400,13 +405,18 @@ export class Store {
     }
   }
 
+  #armUpkeep(ms: number): void {
+    this.#upkeep ??= this.#clock.after(ms, () => this.#doUpkeep(), { ref: false })
+  }
+
   #doUpkeep(): void {
     this.#upkeep = undefined
     this.#background(() => {
-      if (this.#inbox.length > 0) return
-      this.#database.checkpoint()
-      const more = this.#prune() || this.#database.vacuum()
-      if (more) this.#upkeep ??= this.#clock.after(tickMs, () => this.#doUpkeep(), { ref: false })
+      if (this.#inbox.length > 0) return this.#armUpkeep(tickMs)
+      const isCalm = this.#clock.monotonic() - this.#wroteAt >= calmMs
+      this.#database.checkpoint(isCalm)
+      const more = this.#prune() || (isCalm && this.#database.vacuum())
+      if (more || !isCalm) this.#armUpkeep(more ? tickMs : upkeepMs)
     })
   }
 
