@@ -14,6 +14,11 @@ export function count(text: string): number {
   throw new WrongValue('Expected a whole number from 1 on.')
 }
 
+export function portNumber(text: string): number {
+  if (/^\d+$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new WrongValue('Expected a port from 0 to 65535.')
+}
+
 export function priority(text: string): number {
   if (/^\d$/.test(text)) return Number(text)
   throw new WrongValue('Expected 0 to 9; 9 goes first.')

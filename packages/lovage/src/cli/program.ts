@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { addCallCommand } from './call-command.ts'
 import { addDeadCommand } from './dead-command.ts'
+import { addDevCommand } from './dev-command.ts'
 import { examples } from './command.ts'
 import { addListCommand } from './list-command.ts'
 import { names } from './option-values.ts'
@@ -26,11 +27,12 @@ export function createProgram(): Command {
     .exitOverride()
     .showSuggestionAfterError()
   examples(program, [
-    ['lovage worker tasks.ts', 'run the tasks of tasks.ts'],
+    ['lovage dev tasks.ts', 'run the tasks of tasks.ts, with a page to call them'],
     [`lovage call core.tasks.add '[2, 3]' --follow`, 'send one and watch it'],
     ['lovage status', 'which workers live, what is waiting'],
   ])
   for (const add of [
+    addDevCommand,
     addWorkerCommand,
     addCallCommand,
     addResultCommand,

@@ -12,6 +12,7 @@ import { Worker, type WorkerOptions } from '../worker/index.ts'
 import { version } from '../worker/version.ts'
 import { bannerJson, bannerLines, settingFacts, taskFacts, type BannerFacts } from './banner.ts'
 import { act, examples, withSession, type Invocation } from './command.ts'
+import { describeApp } from './dev/describe-app.ts'
 import { exitCodes } from './exit-codes.ts'
 import { count, durationMs, names } from './option-values.ts'
 import type { Session } from './session.ts'
@@ -89,6 +90,10 @@ async function serve(session: Session, options: Options, terminal: Terminal): Pr
     void worker.stop()
   }
   for (const signal of stopSignals) process.once(signal, onSignal)
+  // a parent that is gone can no longer tell it to stop
+  process.once('disconnect', onSignal)
+  // for a parent that wants to know what it has started: `lovage dev`
+  process.send?.(describeApp(session.internals))
   await showBanner({ session, options, worker, description }, terminal)
   await worker.start()
   logger.info(`${worker.node} ready.`)
