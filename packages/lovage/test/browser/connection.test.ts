@@ -143,6 +143,44 @@ describe.runIf(hasChromium)('the connection', () => {
     expect(await page.locator('lovage-task').getAttribute('link')).toBe('polling')
   })
 
+  it('says what was refused, and goes on with the rest', async () => {
+    const { server, open } = stage()
+    server.set('one', running(10))
+    const page = await open(one)
+    await shows(page, 10)
+    server.refused = 404
+    await page.evaluate(() =>
+      document.body.append(Object.assign(document.createElement('lovage-task'), { handle: 'two' })),
+    )
+    await page.locator('lovage-task[link=gone]').waitFor()
+    server.set('one', running(20))
+    await shows(page, 20)
+    server.refused = 0
+    server.set('three', running(30))
+    await page.evaluate(() =>
+      document.body.append(Object.assign(document.createElement('lovage-task'), { handle: 'three' })),
+    )
+    await shows(page, 30, 2)
+    expect(await page.locator('lovage-task[link=gone]').count()).toBe(1)
+  })
+
+  it('uses a renewed handle from then on, asks for a new one where it has expired', async () => {
+    const { server, open } = stage()
+    server.lists.set('first', ['one']).set('renewed', ['one']).set('given', ['one'])
+    server.set('one', running(10))
+    server.setGone('old', 'expired')
+    server.pages['/own.js'] = `import { createTaskClient } from '/tasks/lovage.js'
+      globalThis.seen = []
+      const client = createTaskClient({ getHandle: async expired => (expired === 'old' ? 'given' : undefined) })
+      for (const handle of ['first', 'old']) client.subscribe(handle, ({ progress }) => seen.push(progress.percent))`
+    const page = await open('<script type="module" src="/own.js"></script>')
+    await vi.waitFor(async () => expect(await page.evaluate('seen')).toEqual([10, 10]))
+    server.renew('first', 'renewed')
+    await server.stop()
+    await server.start()
+    await vi.waitFor(() => expect(server.lastHandles).toEqual(['renewed', 'given']), { timeout: 4_000 })
+  })
+
   it('tries at once when the network or the page comes back', async () => {
     const { server, open } = stage()
     server.set('one', running(10))

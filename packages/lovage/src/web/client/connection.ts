@@ -111,8 +111,9 @@ export function createConnection(host: Host, options: ConnectionOptions, sink: C
   function takeOver(stream: OpenStream): void {
     if (stream === current) return
     current?.close()
+    polling?.stop()
     current = stream
-    next = undefined
+    next = polling = undefined
     failures = deafStreams = 0
     setState('live')
   }
@@ -122,9 +123,10 @@ export function createConnection(host: Host, options: ConnectionOptions, sink: C
     else current = undefined
     // the one that opens takes over
     if (next !== undefined) return
-    if (end.kind === 'refused') return refuse(stream)
+    if (end.kind === 'refused') refuse(stream)
+    if (wanted.length === 0) return
     if (end.kind === 'deaf') deafStreams += 1
-    if (current === undefined) setState('reconnecting')
+    if (current === undefined && polling === undefined) setState('reconnecting')
     const waitMs = end.kind === 'lost' ? (end.waitMs ?? 0) : 0
     later(Math.max(waitMs, reconnectDelayMs(failures++, host.random())), open)
   }
@@ -142,9 +144,9 @@ export function createConnection(host: Host, options: ConnectionOptions, sink: C
 
   function wake(): void {
     if (state === 'idle' || next !== undefined) return
-    deafStreams = failures = 0
-    polling?.stop()
-    polling = undefined
+    failures = 0
+    // where streams do not come through, one more is tried beside the polling
+    deafStreams = Math.min(deafStreams, deafLimit - 1)
     // a live one may have died in the machine's sleep: asking again is cheap, and the old one serves meanwhile
     const silentMs = host.clock.now() - (current?.heardAt ?? 0)
     if (silentMs > heartbeatMs * 1.2) later(0, open)

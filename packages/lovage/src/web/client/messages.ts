@@ -23,6 +23,7 @@ export const english = {
   position: 'Number {position} in the queue.',
   count: '{current} of {total}',
   countUnit: '{current} of {total} {unit}',
+  soFar: '{current} {unit} so far',
   left: 'about {duration} left',
   usuallyLeft: 'usually about {duration} more',
   attempt: 'Attempt {attempt}',

@@ -57,14 +57,17 @@ export function mountTasks(element: HTMLElement, kit: ElementKit): Mounted {
   const body = table.createTBody()
   const note = make('p', 'note')
   element.replaceChildren(table, note)
-  const rows = new Map<string, Row>()
+  const rows = new Map<string, Row & { readonly root: HTMLElement }>()
   const mounted = keepDrawn(element, kit.client, draw)
   return mounted
 
   function draw(view: HandleView): boolean {
     setText(caption, element.getAttribute('label') ?? messages.tasks)
     setText(note, noteOf(view))
-    return view.tasks.map(task => rowFor(task).draw(task, view, '')).includes(true)
+    const isTicking = view.tasks.map(task => rowFor(task).draw(task, view, '')).includes(true)
+    const ids = new Set(view.tasks.map(({ snapshot }) => snapshot.id))
+    for (const [id, { root }] of rows) if (!ids.has(id) && rows.delete(id)) root.remove()
+    return isTicking
   }
 
   function noteOf({ gone, tasks, link }: HandleView): string {
@@ -85,7 +88,7 @@ export function mountTasks(element: HTMLElement, kit: ElementKit): Mounted {
     root.dataset['at'] = queuedAt
     // newest first; one that is there never moves, so that neither the eye nor the focus loses it
     body.insertBefore(root, [...body.rows].find(other => (other.dataset['at'] ?? '') < queuedAt) ?? null)
-    rows.set(id, row)
+    rows.set(id, { ...row, root })
     return row
   }
 }

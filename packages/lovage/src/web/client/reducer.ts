@@ -42,7 +42,7 @@ export function compareVersions(a: Version, b: Version): number {
   return 0
 }
 
-/** The next thing to show: `previous` itself when `snapshot` is older, or when `previous` was final. */
+/** The next thing to show: `previous` itself when `snapshot` is older or the same, or when `previous` was final. */
 export function reduce(previous: Shown | undefined, snapshot: PublicSnapshot, now: number): Shown {
   if (previous !== undefined && !mayReplace(snapshot, previous.snapshot)) return previous
   const before = previous !== undefined && isSameRun(previous.snapshot, snapshot) ? previous : undefined
@@ -57,10 +57,11 @@ export function reduce(previous: Shown | undefined, snapshot: PublicSnapshot, no
   }
 }
 
-/** The same version may replace itself: the place in the queue changes without the task's doing. */
+/** The same version may say something else: the place in the queue changes without the task's doing. */
 function mayReplace(next: PublicSnapshot, current: PublicSnapshot): boolean {
   if (current.ready) return false
-  return next.ready || compareVersions(next.version, current.version) >= 0
+  const order = compareVersions(next.version, current.version)
+  return next.ready || order > 0 || (order === 0 && JSON.stringify(next) !== JSON.stringify(current))
 }
 
 /** One hand-over of one attempt. */

@@ -120,15 +120,20 @@ export function joinTabs(host: Host, options: Omit<ConnectionOptions, 'mayStream
     leave?.()
     const abort = new AbortController()
     leave = () => abort.abort()
+    let hasLed = false
     const lead = (): Promise<void> =>
       new Promise(resolve => {
+        hasLed = true
         leave = resolve
         takeLead()
       })
     const request = host.locks?.request(name, how.steal === true ? how : { signal: abort.signal }, lead)
     request?.catch((error: unknown) => {
       // given up by this tab itself, or taken by another one; anything else: there are no locks to be had here
-      if (error instanceof DOMException && error.name === 'AbortError') return connection && stepDown()
+      if (hasLed) return stepDown()
+      if (error instanceof DOMException && error.name === 'AbortError') return
+      channel?.close()
+      channel = undefined
       standAlone()
     })
   }

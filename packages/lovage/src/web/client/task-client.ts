@@ -80,6 +80,8 @@ interface Entry {
 
 /** Entries that nobody listens to are kept, for a component that comes back, up to this many in all. */
 const keptEntries = 500
+/** Of one list. */
+const keptTasks = 200
 
 export function createTaskClient(options: TaskClientOptions = {}): TaskClient {
   const basePath = (options.basePath ?? defaultBasePath).replace(/\/$/, '')
@@ -179,6 +181,7 @@ export function createTaskClient(options: TaskClientOptions = {}): TaskClient {
     entry.gone = undefined
     if (shown === before) return
     entry.tasks.set(snapshot.id, shown)
+    if (entry.tasks.size > keptTasks) dropOldest(entry.tasks)
     update(handle, entry)
     if (isOver(handle, entry)) connect()
   }
@@ -250,6 +253,12 @@ export function createTaskClient(options: TaskClientOptions = {}): TaskClient {
 function isOver(handle: string, { gone, tasks }: Entry): boolean {
   if (gone !== undefined) return true
   return !isList(subjectOf(handle)) && tasks.size > 0 && [...tasks.values()].every(({ snapshot }) => snapshot.ready)
+}
+
+/** The first that came and is ready; what still runs stays, however much it is. */
+function dropOldest(tasks: Map<string, Shown>): void {
+  const [id] = [...tasks].find(([, { snapshot }]) => snapshot.ready) ?? []
+  if (id !== undefined) tasks.delete(id)
 }
 
 async function toError(response: Response): Promise<TaskRequestError> {

@@ -127,7 +127,9 @@ function detailOf({ shown, now }: Situation, messages: Messages, formats: Format
   if (progress === undefined) return ''
   const { current, total, unit = '', message, phase } = progress
   const counts = { current: formats.number(current), total: formats.number(total ?? 0), unit }
-  const count = total === undefined ? '' : fill(unit === '' ? messages.count : messages.countUnit, counts)
+  const known = unit === '' ? messages.count : messages.countUnit
+  const soFar = unit === '' ? '' : messages.soFar
+  const count = fill(total === undefined ? soFar : known, counts)
   return formats.list([message ?? phase ?? '', count].filter(text => text !== ''))
 }
 

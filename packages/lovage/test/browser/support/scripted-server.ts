@@ -23,6 +23,12 @@ export interface ScriptedServer {
   setGone(handle: string, reason: GoneReason): void
   /** Called with the id at each revoke; answers 202 afterwards. */
   onRevoke: (id: string) => void
+  /** 0, or the status that streams are refused with. */
+  refused: number
+  /** Of the stream opened last. */
+  readonly lastHandles: readonly string[]
+  /** Tells every open stream that has `handle` to use `next`. */
+  renew(handle: string, next: string): void
   stop(): Promise<void>
   /** On the same port as before. */
   start(): Promise<void>
@@ -49,6 +55,7 @@ export async function startScriptedServer(): Promise<ScriptedServer> {
   const requests: string[] = []
   const changed = new Set<() => void>()
   let opened = 0
+  let lastHandles: readonly string[] = []
   let port = 0
   let server: Server | undefined
 
@@ -64,6 +71,15 @@ export async function startScriptedServer(): Promise<ScriptedServer> {
     mode: 'normal',
     lists: new Map(),
     onRevoke: () => undefined,
+    refused: 0,
+    get lastHandles() {
+      return lastHandles
+    },
+    renew(handle, next) {
+      for (const stream of streams)
+        if (stream.handles.includes(handle))
+          sendEvent(stream, 'handle', { handle: stream.handles.indexOf(handle), next })
+    },
     set(id, parts) {
       snapshots.set(id, complete(id, parts))
       for (const stream of streams) sendMatching(stream, id)
@@ -124,7 +140,9 @@ export async function startScriptedServer(): Promise<ScriptedServer> {
   }
 
   function openStream({ handles }: { handles: string[] }, response: ServerResponse): void {
+    if (scripted.refused > 0) return send(response, { status: scripted.refused })
     opened += 1
+    lastHandles = handles
     const stream = { handles, response }
     streams.add(stream)
     response.on('close', () => streams.delete(stream))

@@ -51,6 +51,7 @@ describe('what is shown of a task', () => {
     ['an earlier delivery', snapshotOf('STARTED', { delivery: 2 }), snapshotOf('PROGRESS', { delivery: 1, seq: 9 })],
     ['an earlier attempt', snapshotOf('PENDING', { retries: 1 }), snapshotOf('RETRY', { retries: 0, delivery: 9 })],
     ['anything after the end', snapshotOf('SUCCESS'), snapshotOf('PROGRESS', { retries: 5 })],
+    ['the same again', snapshotOf('PROGRESS', at(5)), snapshotOf('PROGRESS', at(5))],
     ['another end', snapshotOf('SUCCESS'), snapshotOf('FAILURE', { retries: 5 })],
   ])('does not change by %s', (_name, first, second) => {
     expect(show(first, second).snapshot).toBe(first)

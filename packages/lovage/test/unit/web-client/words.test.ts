@@ -37,6 +37,7 @@ describe('what is read of a task', () => {
       { state: 'PROGRESS', progress: { current: 1, total: 3, unit: 'files', message: 'Packing' } },
       'Packing, 1 of 3 files',
     ],
+    ['no total', { state: 'PROGRESS', progress: { current: 7, unit: 'files' } }, '7 files so far'],
     [
       'a retry',
       { state: 'RETRY', attempt: 2, error: { message: 'Busy.' }, retryAt: new Date(now + 12_000).toISOString() },
