@@ -176,6 +176,8 @@ describe.runIf(hasChromium)('the connection', () => {
     const page = await open('<script type="module" src="/own.js"></script>')
     await vi.waitFor(async () => expect(await page.evaluate('seen')).toEqual([10, 10]))
     server.renew('first', 'renewed')
+    server.set('one', running(20))
+    await vi.waitFor(async () => expect(await page.evaluate('seen')).toEqual([10, 10, 20, 20]))
     await server.stop()
     await server.start()
     await vi.waitFor(() => expect(server.lastHandles).toEqual(['renewed', 'given']), { timeout: 4_000 })
