@@ -2,9 +2,9 @@
  * What travels between the server kit and the browser: routes, snapshots, stream events, handles. Browser-safe: types
  * and constants only, shared by `routes.ts`, the client, the elements and the React hook.
  */
-import type { AnyStates, BuiltInState, Progress, States, TaskHandle } from '../app/types.ts'
+import type { AnyStates, Progress, States, TaskHandle } from '../app/types.ts'
 
-export type { AnyStates, BuiltInState, Progress, States, TaskHandle }
+export type { AnyStates, Progress, States, TaskHandle }
 
 // ── Numbers both sides hold to ─────────────────────────────────────────────────────────────────────
 
@@ -149,7 +149,7 @@ export interface HandleEvent {
   readonly next: string
 }
 /** The server ends the stream: connect again, to whichever server answers, after `retryMs`. */
-export interface ByeEvent {
+interface ByeEvent {
   readonly retryMs: number
 }
 

@@ -12,7 +12,7 @@ import { toHandleKeys } from './handles.ts'
 import type { HandleKey } from './handles.ts'
 
 /** In Coordination. */
-export const keptSecretKey = 'secret/handles'
+const keptSecretKey = 'secret/handles'
 /** As good as for ever. */
 const keepMs = 10 * 365 * 86_400_000
 const shortestSecretBytes = 32

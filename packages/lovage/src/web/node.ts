@@ -21,10 +21,8 @@ export function toNodeHandler(routes: TaskRoutes): NodeHandler {
 }
 
 async function answer(routes: TaskRoutes, request: NodeRequest, response: ServerResponse): Promise<void> {
-  const gone = new AbortController()
-  response.on('close', () => gone.abort())
-  const given = await toRequest(request, gone.signal).catch((error: unknown) => refusalOf(error))
-  if (gone.signal.aborted) return
+  const given = await toRequest(request, abortsWith(request, response)).catch((error: unknown) => refusalOf(error))
+  if (response.destroyed) return
   if (given instanceof Response) return await send(response, given)
   setTransport(given, { address: addressOf(request) })
   const answered = await routes.fetch(given)
@@ -61,11 +59,24 @@ function tooLarge(): RequestProblem {
   return new RequestProblem('too-large', `The body is larger than ${mostBytes} bytes`)
 }
 
-async function toRequest(request: NodeRequest, signal: AbortSignal): Promise<Request> {
+/** Only for one that may wait: a signal costs more than all the rest of a request, and a stream hears of its end otherwise. */
+function abortsWith(request: IncomingMessage, response: ServerResponse): AbortSignal | undefined {
+  if (request.headers['prefer'] === undefined) return undefined
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  return gone.signal
+}
+
+async function toRequest(request: NodeRequest, signal: AbortSignal | undefined): Promise<Request> {
   const body = await bodyOf(request)
   const url = `http://${request.headers.host ?? 'localhost'}${request.url ?? '/'}`
   const { method = 'GET' } = request
-  return new Request(url, { method, headers: headersOf(request), signal, ...(body === undefined ? {} : { body }) })
+  return new Request(url, {
+    method,
+    headers: headersOf(request),
+    ...(signal === undefined ? {} : { signal }),
+    ...(body === undefined ? {} : { body }),
+  })
 }
 
 /** What was not read is not read any more: the connection ends. */
@@ -124,16 +135,29 @@ function attach(stream: Stream, response: ServerResponse, answered: Response): v
   response.socket?.setTimeout(0)
   response.writeHead(answered.status, Object.fromEntries(answered.headers))
   response.flushHeaders()
-  stream.attach(toSink(response))
+  stream.attach(new ResponseSink(response))
 }
 
-function toSink(response: ServerResponse): Sink {
-  return {
-    write: text => void response.write(text),
-    get bufferedBytes() {
-      return response.writableLength
-    },
-    end: () => void response.end(),
-    destroy: () => void response.destroy(),
+class ResponseSink implements Sink {
+  readonly #response: ServerResponse
+
+  constructor(response: ServerResponse) {
+    this.#response = response
+  }
+
+  get bufferedBytes(): number {
+    return this.#response.writableLength
+  }
+
+  write(text: string): void {
+    this.#response.write(text)
+  }
+
+  end(): void {
+    this.#response.end()
+  }
+
+  destroy(): void {
+    this.#response.destroy()
   }
 }

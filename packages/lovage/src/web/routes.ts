@@ -14,7 +14,7 @@ import type { Authorize } from './access.ts'
 import { notFound, problem, secured } from './answers.ts'
 import { BrowserScript } from './browser-script.ts'
 import { defaultBasePath } from './contract.ts'
-import type { ListHandle, ProblemCode } from './contract.ts'
+import type { ListHandle, ProblemCode, StreamRequest } from './contract.ts'
 import { HandleKeys } from './handle-keys.ts'
 import { Hub } from './hub.ts'
 import { Lists } from './lists.ts'
@@ -99,7 +99,7 @@ export function createRoutes(app: AnyLovage, options: TaskRoutesOptions, limits:
 
 // ── The routes ─────────────────────────────────────────────────────────────────────────────────────
 
-export interface RouteParts {
+interface RouteParts {
   readonly app: AppInternals
   readonly hub: Hub
   readonly access: Access
@@ -132,7 +132,8 @@ function openByUrl({ streams }: RouteParts, request: Request): Response {
 }
 
 async function openByBody({ streams, limits }: RouteParts, request: Request): Promise<Response> {
-  const { handles, after } = await readJsonObject(request, limits.bodyBytes)
+  const body: Partial<Record<keyof StreamRequest, unknown>> = await readJsonObject(request, limits.bodyBytes)
+  const { handles, after } = body
   return streams.open(request, { handles, after })
 }
 

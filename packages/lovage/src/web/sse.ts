@@ -38,8 +38,7 @@ export interface HandleEntry {
   readonly index: number
   /** Undefined: a bare id. */
   payload: HandlePayload | undefined
-  /** By task id. */
-  readonly followed: Map<string, Followed>
+  readonly followed: Followed[]
   /** Of a list: ends the watch for new tasks. */
   endList?: (() => void) | undefined
 }
@@ -67,9 +66,10 @@ const mostFollowed = 1000
 
 export class Stream implements Viewer {
   readonly #options: StreamOptions
-  readonly #handles = new Map<number, HandleEntry>()
-  /** Changed, and not yet written. */
-  readonly #waiting = new Set<Followed>()
+  // lists, which are small, and nothing that is not needed: there may be ten thousand of these
+  #handles: HandleEntry[] = []
+  /** Changed, and not yet written; undefined: none. */
+  #waiting: Set<Followed> | undefined
   /** Events other than snapshots, from before there was a socket. */
   #early: string
   #state: 'opening' | 'open' | 'stuck' | 'closed' = 'opening'
@@ -106,8 +106,8 @@ export class Stream implements Viewer {
   }
 
   addHandle(index: number, payload: HandlePayload | undefined): HandleEntry {
-    const entry: HandleEntry = { index, payload, followed: new Map() }
-    this.#handles.set(index, entry)
+    const entry: HandleEntry = { index, payload, followed: [] }
+    this.#handles.push(entry)
     if (payload !== undefined) this.#renewAt = Math.min(this.#renewAt, dueAt(payload))
     return entry
   }
@@ -126,7 +126,7 @@ export class Stream implements Viewer {
       allow,
     }
     const followed: Followed = Object.assign(started, { topic: topicOf(started), told: undefined })
-    handle.followed.set(followed.topic.id, followed)
+    handle.followed.push(followed)
     this.#followedCount++
     return followed
   }
@@ -140,7 +140,7 @@ export class Stream implements Viewer {
   }
 
   gone(index: number, reason: GoneReason): void {
-    const entry = this.#handles.get(index)
+    const entry = this.#handles.find(each => each.index === index)
     if (entry !== undefined) this.#dropHandle(entry)
     this.#send('gone', { handle: index, reason })
   }
@@ -148,7 +148,9 @@ export class Stream implements Viewer {
   flush(frame: number, changed: readonly Subscription[]): void {
     if (this.#state === 'closed') return
     for (const each of changed as readonly Followed[]) {
-      if (each.topic.state !== undefined && each.told !== each.topic.revision) this.#waiting.add(each)
+      if (each.topic.state === undefined || each.told === each.topic.revision) continue
+      this.#waiting ??= new Set()
+      this.#waiting.add(each)
     }
     this.#flushWaiting(frame)
   }
@@ -186,9 +188,9 @@ export class Stream implements Viewer {
   close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    for (const entry of this.#handles.values()) this.#dropHandle(entry)
-    this.#handles.clear()
-    this.#waiting.clear()
+    for (const entry of this.#handles) this.#release(entry)
+    this.#handles = []
+    this.#waiting = undefined
     this.#early = ''
     this.#options.hub.removeViewer(this)
     this.#options.onClose()
@@ -200,18 +202,20 @@ export class Stream implements Viewer {
 
   /** In chunks; the id only behind the last, as proof that all came. */
   #flushWaiting(frame: number = this.#options.hub.frame): void {
-    if (this.#state !== 'open' || this.#waiting.size === 0) return
+    const waiting = this.#waiting
+    if (this.#state !== 'open' || waiting === undefined) return
     let text = ''
-    for (const followed of this.#waiting) {
-      this.#waiting.delete(followed)
+    for (const followed of waiting) {
+      waiting.delete(followed)
       text += this.#snapshotEvent(followed)
-      if (this.#waiting.size === 0) text += `id: ${this.#options.hub.eventId(frame)}\n`
+      if (waiting.size === 0) text += `id: ${this.#options.hub.eventId(frame)}\n`
       text += '\n'
       if (text.length < chunkLength) continue
       this.#write(text)
       text = ''
       if (this.#isFull()) return
     }
+    this.#waiting = undefined
     this.#write(text)
     this.#isFull()
   }
@@ -245,20 +249,23 @@ export class Stream implements Viewer {
   }
 
   #dropHandle(entry: HandleEntry): void {
+    this.#release(entry)
+    this.#handles = this.#handles.filter(each => each !== entry)
+  }
+
+  #release(entry: HandleEntry): void {
     entry.endList?.()
-    for (const followed of entry.followed.values()) {
+    for (const followed of entry.followed.splice(0)) {
       this.#options.hub.unsubscribe(followed.topic, followed)
-      this.#waiting.delete(followed)
+      this.#waiting?.delete(followed)
       this.#followedCount--
     }
-    entry.followed.clear()
-    this.#handles.delete(entry.index)
   }
 
   #renewHandles(): void {
     const now = this.#options.app.clock.now()
     this.#renewAt = Infinity
-    for (const entry of this.#handles.values()) {
+    for (const entry of this.#handles) {
       const { payload } = entry
       if (payload === undefined) continue
       if (payload.exp * 1000 <= now) this.#expire(entry)
@@ -274,14 +281,14 @@ export class Stream implements Viewer {
   }
 
   async #renewHandle(entry: HandleEntry, payload: HandlePayload): Promise<void> {
-    const topic = [...entry.followed.values()][0]?.topic
+    const topic = entry.followed[0]?.topic
     const renewed = isOver(entry) ? undefined : await this.#options.renew(payload, topic).catch(() => undefined)
     // its end is the next time to look at it: `isOver` may have changed, the hook has not
     if (renewed === undefined) {
       this.#renewAt = Math.min(this.#renewAt, payload.exp * 1000)
       return
     }
-    if (!this.#handles.has(entry.index)) return
+    if (!this.#handles.includes(entry)) return
     entry.payload = renewed.payload
     this.#renewAt = Math.min(this.#renewAt, dueAt(renewed.payload))
     this.#send('handle', { handle: entry.index, next: renewed.handle })
@@ -295,5 +302,5 @@ function dueAt({ exp, iat }: HandlePayload): number {
 }
 
 function isOver({ followed, endList }: HandleEntry): boolean {
-  return endList === undefined && [...followed.values()].every(({ topic }) => isReadyState(topic.state?.state ?? ''))
+  return endList === undefined && followed.every(({ topic }) => isReadyState(topic.state?.state ?? ''))
 }

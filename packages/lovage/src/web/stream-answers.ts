@@ -186,7 +186,7 @@ export class Streams {
     entry: HandleEntry,
     task: { readonly id: string; readonly state: StoredState | undefined; readonly allow: readonly Permission[] },
   ): readonly Followed[] {
-    if (entry.followed.has(task.id)) return []
+    if (entry.followed.some(({ topic }) => topic.id === task.id)) return []
     const { hub } = this.#parts
     const followed = stream.follow(entry, subscription => hub.subscribe(task.id, task.state, subscription), task.allow)
     return followed === undefined ? [] : [followed]

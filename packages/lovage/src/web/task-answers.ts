@@ -6,7 +6,7 @@ import type { StoredState } from '../core/record.ts'
 import { isReadyState } from '../core/states.ts'
 import type { Access, Claim } from './access.ts'
 import { jsonResponse, notFound, problem } from './answers.ts'
-import type { Permission } from './contract.ts'
+import type { Permission, RevokeBody } from './contract.ts'
 import type { Hub, Subscription, Viewer } from './hub.ts'
 import { versionOf } from './public-snapshot.ts'
 import { bearerOf, isSameOrigin, matchesEtag, readJsonObject, RequestProblem, waitOf } from './requests.ts'
@@ -46,7 +46,7 @@ export async function answerSnapshot(parts: TaskAnswerParts, request: Request, i
 }
 
 export async function answerRevoke(parts: TaskAnswerParts, request: Request, id: string): Promise<Response> {
-  const body = await readJsonObject(request, parts.limits.bodyBytes)
+  const body: Partial<Record<keyof RevokeBody, unknown>> = await readJsonObject(request, parts.limits.bodyBytes)
   const { reason } = body
   if (reason !== undefined && (typeof reason !== 'string' || reason.length > 200))
     throw new RequestProblem('bad-request', 'reason is no text of 200 characters at most')

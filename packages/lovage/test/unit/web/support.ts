@@ -72,14 +72,14 @@ export function bearer(handle: string, headers: Readonly<Record<string, string>>
   return { headers: { authorization: `Bearer ${handle}`, ...headers } }
 }
 
-export interface StreamEvent {
+interface StreamEvent {
   readonly name: string
   readonly data: Readonly<Record<string, unknown>>
   readonly id: string | undefined
 }
 
 /** Reads a stream's events one after the other, as they come. */
-export class EventReader {
+class EventReader {
   readonly response: Response
   readonly #chunks: AsyncIterator<Uint8Array>
   readonly #decoder = new TextDecoder()
