@@ -37,6 +37,24 @@ export function redactText(text: string): string {
     .replace(bearer, `$1 ${redacted}`)
 }
 
+/** JSON text with what lies under secret keys hidden. What is no JSON comes back as it is. */
+export function redactJson(text: string): string {
+  if (!text.includes('{')) return text
+  let hasSecret = false
+  const hide = (key: string, value: unknown): unknown => {
+    if (!isSecretKey(key)) return value
+    hasSecret = true
+    return redacted
+  }
+  try {
+    const masked = JSON.stringify(JSON.parse(text), hide)
+    // what has none keeps its own spelling, numbers of any length too
+    return hasSecret ? masked : text
+  } catch {
+    return text
+  }
+}
+
 /** A broker's or store's URL fit to be printed; several, separated by `;`, too. What is no URL comes back as it is. */
 export function maskUrl(url: string): string {
   return url.split(';').map(maskOneUrl).join(';')

@@ -2,12 +2,14 @@
 import { isEnabled } from '../app/logger.ts'
 import type { Logger } from '../app/types.ts'
 import { formatDuration } from '../core/duration.ts'
+import { redactJson } from '../core/redact.ts'
 import { referenceOf } from '../core/reference.ts'
 import type { ExecutorEvents } from './executor.ts'
 import type { Outcome } from './outcome.ts'
 import type { Run } from './run.ts'
 
 const longestResult = 200
+const longestSearched = 16_384
 
 export function logEvents(logger: Logger): ExecutorEvents {
   const received = (run: Run): void => logger.debug(`Task ${label(run)} received`, fields(run))
@@ -79,7 +81,10 @@ function took(run: Run): string {
   return `${((Date.now() - (run.startedAt ?? Date.now())) / 1000).toFixed(3)}s`
 }
 
-function brief(text: string): string {
+/** A result's beginning, secrets hidden; one that is too long to look through is told by its length. */
+function brief(result: string): string {
+  if (result.length > longestSearched) return `${result.length} characters`
+  const text = redactJson(result)
   return text.length > longestResult ? `${text.slice(0, longestResult)}…` : text
 }
 

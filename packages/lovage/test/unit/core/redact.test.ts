@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isSecretKey, maskUrl, redactText } from '../../../src/core/redact.ts'
+import { isSecretKey, maskUrl, redactJson, redactText } from '../../../src/core/redact.ts'
 
 describe('isSecretKey', () => {
   it.each([
@@ -34,6 +34,16 @@ describe('isSecretKey', () => {
   it.each(['className', 'discard', 'bypass', 'compass', 'name', 'author', 'key', 'wildcard', ''])('shows %s', key => {
     expect(isSecretKey(key)).toBe(false)
   })
+})
+
+describe('redactJson', () => {
+  it.each([
+    ['{"user":"ada","password":"hunter2"}', '{"user":"ada","password":"***"}'],
+    ['[{"a":{"apiKey":{"id":1}}}]', '[{"a":{"apiKey":"***"}}]'],
+    ['{"n":123456789012345678901}', '{"n":123456789012345678901}'],
+    ['"password"', '"password"'],
+    ['{no JSON', '{no JSON'],
+  ])('%s', (text, expected) => expect(redactJson(text)).toBe(expected))
 })
 
 describe('redactText', () => {
