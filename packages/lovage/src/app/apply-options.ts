@@ -7,6 +7,7 @@ import {
   assertOptionNames,
   assertText,
   assertTexts,
+  longestDelayMs,
 } from './options.ts'
 import type { ApplyOptions } from './types.ts'
 
@@ -40,8 +41,9 @@ export function assertApplyOptions(task: string, options: ApplyOptions): void {
   assertOptionNames(task, options, names)
   assertNotBoth(task, options, ['countdownMs', 'eta'])
   assertNotBoth(task, options, ['expiresInMs', 'expiresAt'])
-  for (const name of ['countdownMs', 'expiresInMs', 'softTimeLimitMs', 'timeLimitMs'] as const)
-    assertMs(`${task}: ${name}`, options[name])
+  for (const name of ['countdownMs', 'expiresInMs'] as const)
+    assertMs(`${task}: ${name}`, options[name], longestDelayMs)
+  for (const name of ['softTimeLimitMs', 'timeLimitMs'] as const) assertMs(`${task}: ${name}`, options[name])
   for (const name of ['eta', 'expiresAt'] as const) assertDate(`${task}: ${name}`, options[name])
   for (const name of ['queue', 'idempotencyKey', 'taskId', 'owner'] as const)
     assertText(`${task}: ${name}`, options[name])

@@ -25,18 +25,23 @@ export function assertInteger(
   )
 }
 
-/** @throws {InvalidArgumentError} when it is neither undefined nor milliseconds ≥ 0. */
-export function assertMs(where: string, value: unknown): void {
+/** The last day that Python can read, and a distance from now that stays before it: 7,000 years. */
+const lastInstant = Date.UTC(9999, 11, 31)
+export const longestDelayMs = 220_000_000_000_000
+
+/** @throws {InvalidArgumentError} when it is neither undefined nor milliseconds from 0 to `maxMs`. */
+export function assertMs(where: string, value: unknown, maxMs: number = Number.MAX_VALUE): void {
   if (value === undefined) return
-  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return
-  throw new InvalidArgumentError(`${where} is ${describe(value)}: expected milliseconds, 0 or more`)
+  if (typeof value === 'number' && value >= 0 && value <= maxMs) return
+  const range = maxMs === Number.MAX_VALUE ? '0 or more' : `0 to ${maxMs}`
+  throw new InvalidArgumentError(`${where} is ${describe(value)}: expected milliseconds, ${range}`)
 }
 
 /** @throws {InvalidArgumentError} when it is neither undefined nor a Date that is one. */
 export function assertDate(where: string, value: unknown): void {
   if (value === undefined) return
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return
-  throw new InvalidArgumentError(`${where} is ${describe(value)}: expected a Date`)
+  if (value instanceof Date && Math.abs(value.getTime()) <= lastInstant) return
+  throw new InvalidArgumentError(`${where} is ${describe(value)}: expected a Date, before the year 10000`)
 }
 
 /** @throws {InvalidArgumentError} when it is neither undefined nor a text with something in it, 255 characters at most. */

@@ -365,11 +365,18 @@ export function describe(value: unknown): string {
     text =
       typeof value === 'bigint'
         ? `${value}n`
-        : typeof value === 'function'
-          ? `function ${value.name}`
-          : (JSON.stringify(value) ?? String(value))
+        : isUnspeakable(value)
+          ? String(value)
+          : typeof value === 'function'
+            ? `function ${value.name}`
+            : (JSON.stringify(value) ?? String(value))
   } catch {
     text = Object.prototype.toString.call(value)
   }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text
+}
+
+/** Values for which JSON says `null`: NaN, the infinities, a Date that is none. */
+function isUnspeakable(value: unknown): boolean {
+  return typeof value === 'number' ? !Number.isFinite(value) : value instanceof Date && Number.isNaN(value.getTime())
 }

@@ -101,7 +101,7 @@ describe('arguments that do not fit', () => {
 
   it.each([
     [[{}], 'core.tasks.loop: argument 1 ({}): expected number, received NaN'],
-    [[Number.NaN], 'core.tasks.loop: argument 1 (null): expected number, received NaN'],
+    [[Number.NaN], 'core.tasks.loop: argument 1 (NaN): expected number, received NaN'],
     [[1, 2], /^core\.tasks\.loop: arguments \(\[1,2\]\): /],
     [[], /^core\.tasks\.loop: arguments \(\[\]\): /],
   ])('include %j', async (args, message) => {
@@ -203,7 +203,9 @@ describe('applyAsync', () => {
     [{ priority: 1.5 }, /priority is 1.5/],
     [{ countdownMs: -1 }, /countdownMs is -1/],
     [{ countdownMs: 1, eta: new Date() }, /countdownMs and eta say the same/],
-    [{ eta: new Date('never') }, /eta is null: expected a Date/],
+    [{ countdownMs: 1e300 }, /countdownMs is 1e\+300: expected milliseconds, 0 to/],
+    [{ eta: new Date('never') }, /eta is Invalid Date: expected a Date/],
+    [{ eta: new Date(8.64e15) }, /before the year 10000/],
     [{ queue: '' }, /queue is "": expected a text/],
     [{ tags: 'a' }, /tags is "a": expected a list of texts/],
   ])('refuses %j', async (options, message) => {

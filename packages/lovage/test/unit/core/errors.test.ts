@@ -78,6 +78,9 @@ describe('a value in a message', () => {
   it.each<[unknown, string]>([
     ['a', '"a"'],
     [1n, '1n'],
+    [Number.NaN, 'NaN'],
+    [-Infinity, '-Infinity'],
+    [new Date('never'), 'Invalid Date'],
     [undefined, 'undefined'],
     [Math.max, 'function max'],
     [circle, '[object Object]'],
