@@ -48,6 +48,7 @@ function addMany(command: Command, run: (invocation: Invocation<Options>) => Pro
     .argument('[ids...]', 'their ids, or their tasks')
     .option('--all', 'all of them')
     .option('-q, --queue <name>', 'with --all: those of this queue')
+    .option('--json', 'as JSON')
   act<Options>(command, run)
 }
 
@@ -113,8 +114,15 @@ async function runReplay({ options, args, terminal }: Invocation<Options>): Prom
   return await withSession(options, { appFile: false }, async ({ internals }) => {
     const backend = await internals.backend()
     const items = await chosen(backend, options, args)
-    for (const item of items)
-      terminal.out(`${printableLine(item.id)} is sent again as ${await replay(backend, item, internals.clock.now())}`)
+    for (const item of items) {
+      const id = await replay(backend, item, internals.clock.now())
+      const { parkedId, id: replayOf } = item
+      terminal.out(
+        options.json === true
+          ? showJson({ parkedId, replayOf, id })
+          : `${printableLine(replayOf)} is sent again as ${id}`,
+      )
+    }
     if (items.length === 0) terminal.err('No dead letters.')
     return exitCodes.ok
   })
@@ -191,7 +199,7 @@ async function runDrop({ options, args, terminal }: Invocation<Options>): Promis
     const backend = await internals.backend()
     const items = await chosen(backend, options, args)
     for (const { parkedId } of items) await backend.broker.takeParked(parkedId)
-    terminal.out(`Dropped ${items.length}`)
+    terminal.out(options.json === true ? showJson({ dropped: items.length }) : `Dropped ${items.length}`)
     return exitCodes.ok
   })
 }

@@ -13,6 +13,9 @@ import { headed, queueStats, queueTable } from './status-command.ts'
 import { table, type Terminal } from './terminal.ts'
 import { livingWorkers } from '../worker/presence.ts'
 
+/** Of a result, in a table; `--json` has all of it. */
+const longestDetail = 500
+
 interface Options {
   readonly state?: readonly string[]
   readonly name?: string
@@ -66,7 +69,7 @@ function runTable(items: readonly StoredState[], { paint, columns, isLive }: Ter
       printableLine(item.facts.name ?? '', 40),
       printableLine(item.facts.queue ?? '', 20),
       shortTime(item.at),
-      printableLine(detail),
+      printableLine(detail, longestDetail),
     ]
   })
   const lines = table([['ID', 'STATE', 'TASK', 'QUEUE', 'CHANGED', 'RESULT'], ...rows])

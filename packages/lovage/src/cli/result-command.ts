@@ -87,16 +87,17 @@ export function addRevokeCommand(program: Command): void {
     .description('Keep a task from starting, or tell it to stop; with --terminate end it by force')
     .argument('<ids...>', 'ids of tasks')
     .option('--terminate', 'end it by force when it has not stopped after 2s')
+    .option('--json', 'one JSON object per line')
   examples(command, [
     ['lovage revoke 01a2…', 'it will not start; when it runs, its signal aborts'],
     ['lovage revoke 01a2… --terminate', 'it ends even if it does not heed its signal'],
     ['lovage revoke 01a2… 01b3…', 'several'],
   ])
-  act<{ readonly terminate?: boolean }>(command, async ({ options, args, terminal }) =>
+  act<{ readonly terminate?: boolean; readonly json?: boolean }>(command, async ({ options, args, terminal }) =>
     withSession(options, { appFile: false }, async ({ app }) => {
       for (const id of args) {
         await app.result(id).revoke({ terminate: options.terminate === true })
-        terminal.out(`Revoke of ${printableLine(id)} sent`)
+        terminal.out(options.json === true ? showJson({ id }) : `Revoke of ${printableLine(id)} sent`)
       }
       return exitCodes.ok
     }),

@@ -138,7 +138,10 @@ describe('without a worker', () => {
     expect((await run(project, ['purge', '--dry-run'])).stdout).toContain('celery  1 waiting')
     const unasked = await run(project, ['purge'])
     expect([unasked.code, unasked.stderr]).toEqual([64, expect.stringContaining('--force') as string])
-    expect((await run(project, ['purge', '-f', '-Q', 'celery'])).stdout).toContain('Removed 1')
+    expect((await run(project, ['purge', '--json'])).code).toBe(64)
+    const purged = (await run(project, ['purge', '-f', '-Q', 'celery', '--json'])).stdout
+    expect(JSON.parse(purged)).toEqual({ queues: [{ queue: 'celery', waiting: 1 }], removed: 1 })
+    expect((await run(project, ['purge', '-f'])).stdout).toContain('Nothing removed')
     expect((await run(project, ['result', id])).stdout).toContain('REVOKED')
     expect((await run(project, ['purge', '-Q', 'celer'])).stderr).toContain('Did you mean celery?')
   })
@@ -165,6 +168,9 @@ test('a dead letter is listed, shown, sent again as a new task, and dropped', as
   await worker.shows('ready')
   expect((await run(project, ['result', newId, '--wait'])).stdout).toMatch(/SUCCESS 2\n$/)
   await broker.park({ id: 'lost', queue: 'celery', message }, 'again')
+  const replayed = (await run(project, ['dead', 'replay', 'lost', '--json'])).stdout
+  expect(JSON.parse(replayed)).toMatchObject({ replayOf: 'lost', id: expect.any(String) as string })
+  await broker.park({ id: 'lost', queue: 'celery', message }, 'for good')
   expect((await run(project, ['dead', 'drop', '--all'])).stdout).toBe('Dropped 1\n')
   expect((await run(project, ['dead', 'replay', 'lost'])).code).toBe(64)
 })
