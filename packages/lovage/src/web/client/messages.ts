@@ -3,6 +3,8 @@
  * numbers, times and durations come formatted, with their units and plurals, from Intl.
  */
 export const english = {
+  /** The catalogue's own: what Intl writes into it is of this language, in the page's variety of it (en-GB). */
+  language: 'en',
   // states
   PENDING: 'Waiting',
   RECEIVED: 'Waiting',

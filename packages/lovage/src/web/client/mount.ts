@@ -101,10 +101,12 @@ function heading(scope: string, ...children: (Node | string)[]): HTMLElement {
   return cell
 }
 
-function prepare(element: HTMLElement, { sheet }: ElementKit): Formats {
+function prepare(element: HTMLElement, { sheet, messages: { language } }: ElementKit): Formats {
   const { adoptedStyleSheets } = element.getRootNode() as Document | ShadowRoot
   if (!adoptedStyleSheets.includes(sheet)) adoptedStyleSheets.push(sheet)
-  return createFormats(element.closest<HTMLElement>('[lang]')?.lang ?? 'en')
+  const ofPage = element.closest<HTMLElement>('[lang]')?.lang ?? ''
+  // German numbers in an English sentence would be neither
+  return createFormats(ofPage.split('-')[0] === language ? ofPage : language)
 }
 
 /** @param draw returns whether it wants to be called again in a second. */

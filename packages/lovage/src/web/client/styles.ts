@@ -37,7 +37,7 @@ lovage-tasks{container-type:inline-size}
 .lovage-foot{min-block-size:28px;margin-block-start:.375em;font-size:.875em;font-variant-numeric:tabular-nums}
 .lovage-percent{font-weight:600}
 .lovage-detail,.lovage-left,.lovage-note{color:var(--_muted)}
-.lovage-detail{overflow-wrap:anywhere;flex:1 1 8em}
+.lovage-detail{text-align:match-parent;overflow-wrap:anywhere;flex:1 1 8em}
 .lovage-end{display:flex;align-items:center;gap:var(--_gap);margin-inline-start:auto}
 .lovage-cancel{min-block-size:28px;min-inline-size:28px;padding:.15em .75em;font:inherit;font-weight:500;color:inherit;background:transparent;border:1px solid var(--_line);border-radius:var(--_radius);cursor:pointer}
 .lovage-cancel:hover{color:var(--_failed);border-color:currentColor}
@@ -58,7 +58,7 @@ lovage-tasks{container-type:inline-size}
 .lovage-table .lovage-title{display:block;margin-block-end:.3em}
 .lovage-table tbody tr:last-child>*{border:0}
 .lovage-table td .lovage-bar{margin-block-start:.5em}
-@container(max-width:32em){.lovage-table th,.lovage-table td{display:block;inline-size:auto;padding-inline:0}.lovage-table tbody th{border:0;padding-block-end:.25em;display:flex;align-items:start;justify-content:space-between;gap:var(--_gap)}.lovage-table td{padding-block-start:0}.lovage-table thead{display:none}}
+@container(max-width:32em){.lovage-table th,.lovage-table td{display:block;inline-size:auto;padding-inline:0}.lovage-table tbody th{border:0;padding-block-end:.25em;display:flex;align-items:start;justify-content:space-between;gap:var(--_gap)}.lovage-table td{padding-block-start:0}.lovage-table td .lovage-bar{margin:0}.lovage-table thead{display:none}}
 .lovage-unseen{position:absolute;inline-size:1px;block-size:1px;margin:-1px;padding:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap;border:0}
 @media(prefers-reduced-motion:reduce){.lovage-fill{transition:none}.lovage-fill[data-moving]{animation:none;inline-size:100%;background:repeating-linear-gradient(135deg,var(--_c) 0 6px,transparent 6px 12px)}[link=reconnecting] .lovage-note{animation:none}}
 @media(forced-colors:active){.lovage-bar{border:1px solid}.lovage-fill{background:Highlight;forced-color-adjust:none}.lovage-state{border:1px solid}}

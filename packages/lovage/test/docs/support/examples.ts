@@ -36,6 +36,7 @@ export function createProjects(pages: readonly Page[]): { readonly folder: strin
     JSON.stringify({
       extends: fileURLToPath(new URL('tsconfig.base.json', root)),
       compilerOptions: {
+        lib: ['es2024', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'],
         noUnusedLocals: false,
         noUnusedParameters: false,
         typeRoots: ['./node_modules/@types'],
