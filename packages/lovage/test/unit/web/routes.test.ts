@@ -299,6 +299,21 @@ function headersOf(handle: string): { authorization: string } {
   return { authorization: `Bearer ${handle}` }
 }
 
+describe('GET /lovage.js', () => {
+  it('is the script, kept for ever under its hash and asked about otherwise', async () => {
+    const { ask } = await kit()
+    const answer = await ask('/lovage.js')
+    const etag = answer.headers.get('etag') ?? ''
+    expect(answer.headers.get('content-type')).toMatch('text/javascript')
+    expect(answer.headers.get('cache-control')).toBe('no-cache')
+    expect(await answer.text()).toContain('lovage-task')
+    expect((await ask('/lovage.js', { headers: { 'if-none-match': etag } })).status).toBe(304)
+    const pinned = await ask(`/lovage.js?v=${etag.slice(1, -1)}`)
+    expect(pinned.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+    expect((await ask('/lovage.js?v=older')).headers.get('cache-control')).toBe('no-cache')
+  })
+})
+
 describe('any answer', () => {
   it.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'POST'])('%s of a task says which methods there are', async method => {
     const { ask } = await kit()
