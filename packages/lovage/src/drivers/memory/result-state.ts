@@ -52,10 +52,10 @@ export function keep(results: ResultState, record: StateRecord, keepMs: number):
   return stored
 }
 
-/** The first STARTED of an attempt counts; a new attempt starts anew. */
+/** The first to tell of an attempt's start counts, else its first STARTED; a new attempt starts anew. */
 function startOf(record: StateRecord, current: StoredState | undefined): number | undefined {
   const known = current?.retries === record.retries ? current.startedAt : undefined
-  return known ?? (record.state === 'STARTED' ? record.at : undefined)
+  return known ?? record.startedAt ?? (record.state === 'STARTED' ? record.at : undefined)
 }
 
 function fillGaps(known: TaskFacts | undefined, more: TaskFacts | undefined): TaskFacts {

@@ -182,6 +182,18 @@ export const factCases: readonly Case[] = [
     },
   },
   {
+    name: 'takes the start of an attempt from whatever record tells it first',
+    async run(lab) {
+      const { results } = await lab.connect()
+      await results.put(record('a', 'PENDING', { at: 1000 }))
+      await results.put(record('a', 'SUCCESS', { delivery: 1, startedAt: 2000, at: Date.now() }))
+      expect((await stateOf(results, 'a'))?.startedAt).toBe(2000)
+      await results.put(record('b', 'PROGRESS', { delivery: 1, startedAt: 3000, at: 4000 }))
+      await results.put(record('b', 'STARTED', { delivery: 2, at: 5000 }))
+      expect((await stateOf(results, 'b'))?.startedAt).toBe(3000)
+    },
+  },
+  {
     name: 'lets a later state drop the value of the one before',
     async run(lab) {
       const { results } = await lab.connect()
