@@ -11,7 +11,7 @@ export interface AppDescription {
   readonly tasks: readonly TaskDescription[]
 }
 
-export interface TaskDescription {
+interface TaskDescription {
   readonly name: string
   readonly title: string | undefined
   readonly queue: string

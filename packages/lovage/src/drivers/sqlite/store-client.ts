@@ -5,10 +5,10 @@
  * new → opening (by `open`) → open → closing (by `close`) → closed. A refused `open` leads back to new. A thread that
  * dies leads to closed, and every subscription is told.
  */
-import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { endOfTurn, systemClock, type Timer } from '../../core/clock.ts'
 import { IllegalStateError, StorageError } from '../../core/errors.ts'
+import { siblingFile } from '../../core/sibling-file.ts'
 import type {
   AnswerOf,
   ErrorRow,
@@ -120,7 +120,7 @@ export class StoreClient {
   }
 
   async #start(): Promise<void> {
-    const file = new URL(`./store-thread${extname(import.meta.filename)}`, import.meta.url)
+    const file = siblingFile(import.meta.url, 'store-thread')
     const worker = new Worker(file, { name: 'lovage sqlite', execArgv: ['--disable-warning=ExperimentalWarning'] })
     const answer = new Promise<Report | Error>(resolve => (this.#settleOpening = resolve))
     this.#worker = worker
@@ -193,10 +193,13 @@ export class StoreClient {
       { reason: 'failed', cause },
     )
     this.#isOpen = false
+    this.#worker = undefined
     this.#failure = error
     this.#pulse?.cancel()
-    for (const number of this.#calls.keys())
-      this.#takeCall(number)?.reject(Object.assign(error, { [unknownOutcome]: true }))
+    // of these it is not known how far they got; what is called from now on does not happen
+    const { message, reason } = error
+    const unknown = Object.assign(new StorageError(message, { reason, cause }), { [unknownOutcome]: true })
+    for (const number of this.#calls.keys()) this.#takeCall(number)?.reject(unknown)
     this.#end(error)
   }
 
