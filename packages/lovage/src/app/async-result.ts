@@ -1,11 +1,12 @@
 /** One sent task, by id, read from the store. Nothing of it is kept here: every look is a fresh one. */
 import type { Backend } from '../backend.ts'
-import type { Clock, Timer } from '../core/clock.ts'
+import type { Clock } from '../core/clock.ts'
 import type { StoredState } from '../core/record.ts'
 import { ResultTimeoutError, TaskFailedError, TaskRevokedError } from '../core/errors.ts'
 import { revokePrefix } from '../core/keys.ts'
 import { isReadyState } from '../core/states.ts'
 import { assertMs, assertOptionNames, assertText } from './options.ts'
+import { holdProcess } from './process-wide.ts'
 import { toSnapshot } from './snapshot.ts'
 import type { AsyncResult, RevokeOptions, Snapshot, WaitOptions } from './types.ts'
 
@@ -110,10 +111,11 @@ interface Follower {
 function follow(source: ResultSource, id: string, { onState, onEnd, signal }: Follower): () => void {
   let isOver = false
   let unwatch: (() => void) | undefined
-  const hold = holdProcess(source.clock)
+  const letGo = holdProcess()
   const end = (): void => {
+    if (isOver) return
     isOver = true
-    hold.cancel()
+    letGo()
     signal?.removeEventListener('abort', onAbort)
     unwatch?.()
     unwatch = undefined
@@ -140,11 +142,6 @@ function follow(source: ResultSource, id: string, { onState, onEnd, signal }: Fo
     }, fail)
   }
   return end
-}
-
-/** Longer than any timer can be: only `cancel` ends it. */
-function holdProcess(clock: Clock): Timer {
-  return clock.after(2 ** 50, () => undefined)
 }
 
 async function waitForValue(source: ResultSource, id: string, options: WaitOptions): Promise<unknown> {

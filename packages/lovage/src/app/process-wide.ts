@@ -5,6 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Connection } from '../backend.ts'
+import { systemClock, type Timer } from '../core/clock.ts'
 import type { TaskContext } from './types.ts'
 
 /** A connection and how many backends use it. */
@@ -21,10 +22,12 @@ interface ProcessWide {
   readonly printed: Set<string>
   /** Brokers whose workers were asked for. */
   readonly asked: Set<string>
+  /** What keeps the process alive: those who wait for a result, on one timer. */
+  readonly holds: { count: number; timer: Timer | undefined }
 }
 
 // the number changes with the shape: another version of Lovage in the same process then has its own
-const key: unique symbol = Symbol.for('lovage.process.1') as never
+const key: unique symbol = Symbol.for('lovage.process.2') as never
 
 export function processWide(): ProcessWide {
   const holder = globalThis as { [key]?: ProcessWide }
@@ -33,6 +36,7 @@ export function processWide(): ProcessWide {
     currentTask: new AsyncLocalStorage(),
     printed: new Set(),
     asked: new Set(),
+    holds: { count: 0, timer: undefined },
   })
 }
 
@@ -52,4 +56,14 @@ export function printOnce(line: string): void {
 /** The task this code runs in, from any depth; undefined outside one. */
 export function currentTask(): TaskContext | undefined {
   return processWide().currentTask.getStore()
+}
+
+/** Keeps the process alive until the returned function is called, once. */
+export function holdProcess(): () => void {
+  const { holds } = processWide()
+  // longer than any timer can be: only `cancel` ends it
+  if (holds.count++ === 0) holds.timer = systemClock.after(2 ** 50, () => undefined)
+  return () => {
+    if (--holds.count === 0) holds.timer?.cancel()
+  }
 }

@@ -5,9 +5,9 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { KeyChange } from '../../coordination.ts'
-import type { StoredState } from '../../core/record.ts'
 import type { KeyTable } from './key-table.ts'
 import type { NoticeRow, StoreEvent } from './ops.ts'
+import type { StateRow } from './state-row.ts'
 import type { TaskTable } from './task-table.ts'
 
 interface KeyWatcher {
@@ -67,7 +67,7 @@ export class Followers {
     this.#patterns.clear()
   }
 
-  follow(ids: readonly string[]): (StoredState | undefined)[] {
+  follow(ids: readonly string[]): (StateRow | undefined)[] {
     this.#startChanges()
     for (const id of ids) this.#ids.set(id, (this.#ids.get(id) ?? 0) + 1)
     return ids.map(id => this.#tasks.get(id))

@@ -5,9 +5,10 @@
 import type { Disposition, Page, ParkedMessage, QueueStats, SettleOutcome } from '../../broker.ts'
 import type { KeyChange, Lease } from '../../coordination.ts'
 import type { StorageReason } from '../../core/errors.ts'
-import type { StateRecord, StoredState } from '../../core/record.ts'
+import type { StateRecord } from '../../core/record.ts'
 import type { packDeliveries, PackedOp } from './packing.ts'
 import type { ListQuery } from '../../result-store.ts'
+import type { StateRow } from './state-row.ts'
 
 /** A message as the table keeps it: `head` is the JSON text of `[properties, headers]`. */
 export interface MessageRow {
@@ -67,13 +68,13 @@ interface Operations {
   /** Gives everything held by this connection back. */
   giveBack: { op: object; answer: void }
   put: { op: { record: StateRecord }; answer: boolean }
-  get: { op: { ids: readonly string[] }; answer: readonly (StoredState | undefined)[] }
-  follow: { op: { ids: readonly string[] }; answer: readonly (StoredState | undefined)[] }
+  get: { op: { ids: readonly string[] }; answer: readonly (StateRow | undefined)[] }
+  follow: { op: { ids: readonly string[] }; answer: readonly (StateRow | undefined)[] }
   unfollow: { op: { ids: readonly string[] }; answer: void }
   /** Looks at a bounded number of rows: a page may be short and still have a cursor. */
   list: {
     op: { query: ListQuery; before: number | undefined; limit: number }
-    answer: { readonly items: readonly StoredState[]; readonly next: number | undefined }
+    answer: { readonly items: readonly StateRow[]; readonly next: number | undefined }
   }
   forget: { op: { ids: readonly string[] }; answer: number }
   prune: { op: { now: number }; answer: { readonly pruned: number; readonly more: boolean } }
@@ -129,7 +130,7 @@ export interface ErrorRow {
 
 export type StoreEvent =
   | { readonly kind: 'deliveries'; readonly consumer: number; readonly packed: ReturnType<typeof packDeliveries> }
-  | { readonly kind: 'states'; readonly states: readonly StoredState[] }
+  | { readonly kind: 'states'; readonly states: readonly StateRow[] }
   | { readonly kind: 'notices'; readonly notices: readonly NoticeRow[] }
   | { readonly kind: 'keys'; readonly watcher: number; readonly changes: readonly KeyChange[] }
   /** The file is gone or unusable: nothing works any more. */

@@ -29,6 +29,9 @@ interface Call {
   readonly reject: (error: Error) => void
 }
 
+/** Three semi-spaces of 8 MiB: what the thread makes dies young, and V8's own 192 would only stay resident. */
+const maxYoungGenerationSizeMb = 24
+
 export type ClientOptions = Omit<OpenRequest, 'kind' | 'heartbeat'>
 
 /** Where an event goes: by its kind and by the number its subscription has. */
@@ -120,8 +123,17 @@ export class StoreClient {
   }
 
   async #start(): Promise<void> {
+<<<<<<< Updated upstream
     const file = siblingFile(import.meta.url, 'store-thread')
     const worker = new Worker(file, { name: 'lovage sqlite', execArgv: ['--disable-warning=ExperimentalWarning'] })
+=======
+    const file = new URL(`./store-thread${extname(import.meta.filename)}`, import.meta.url)
+    const worker = new Worker(file, {
+      name: 'lovage sqlite',
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+      resourceLimits: { maxYoungGenerationSizeMb },
+    })
+>>>>>>> Stashed changes
     const answer = new Promise<Report | Error>(resolve => (this.#settleOpening = resolve))
     this.#worker = worker
     worker.on('message', (report: Report) => this.#take(report))

@@ -3,28 +3,13 @@
  * more, in SQL, so that comparing and writing are one step. Every method runs inside a transaction.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import type { StateRecord, StoredState, TaskFacts } from '../../core/record.ts'
+import type { StateRecord, TaskFacts } from '../../core/record.ts'
 import { isReadyState, stateRank } from '../../core/states.ts'
 import type { ListQuery } from '../../result-store.ts'
+import { stateColumns, type StateRow } from './state-row.ts'
 import type { Transaction } from './transaction.ts'
 
-interface TaskRow {
-  readonly n: number
-  readonly id: string
-  readonly state: string
-  readonly retries: number
-  readonly delivery: number
-  readonly seq: number
-  readonly at: number
-  readonly value: string | null
-  readonly name: string | null
-  readonly queue: string | null
-  readonly owner: string | null
-  readonly queued_at: number | null
-  readonly facts: string | null
-  readonly started_at: number | null
-  readonly ready_at: number | null
-}
+type ListedRow = readonly [n: number, ...StateRow]
 
 /** A page of a list looks at no more rows than this: about 10 ms. */
 const listWindow = 5000
@@ -54,7 +39,8 @@ export class TaskTable {
          expires_at = ?, started_at = coalesce(CASE WHEN retries = ? THEN started_at END, ?) WHERE id = ? AND ready = 0`,
     )
     this.#fill = db.prepare(fillSql)
-    this.#select = db.prepare('SELECT * FROM tasks WHERE id = ?')
+    this.#select = db.prepare(`SELECT ${stateColumns} FROM tasks WHERE id = ?`)
+    this.#select.setReturnArrays(true)
     this.#revoke = db.prepare(
       `UPDATE tasks SET state = 'REVOKED', ready = 1, rank = 5, at = ?, ready_at = ?, expires_at = ?, value = ?
        WHERE id = ? AND ready = 0`,
@@ -93,25 +79,20 @@ export class TaskTable {
     return changes > 0
   }
 
-  get(id: string): StoredState | undefined {
-    const row = this.#select.get(id) as unknown as TaskRow | undefined
-    return row === undefined ? undefined : stateOf(row)
+  get(id: string): StateRow | undefined {
+    return this.#select.get(id) as unknown as StateRow | undefined
   }
 
   /** A page, newest first; `next`: where to go on, undefined at the end. */
-  list(
-    query: ListQuery,
-    before: number | undefined,
-    limit: number,
-  ): { items: StoredState[]; next: number | undefined } {
+  list(query: ListQuery, before: number | undefined, limit: number): { items: StateRow[]; next: number | undefined } {
     const { conditions, values } = conditionsOf(query)
     // a page of a rare kind would otherwise read the whole table in one step; these two have an index
     const isIndexed = query.owner !== undefined || (query.states?.length === 1 && query.states[0] === 'FAILURE')
     const top = before ?? Number.MAX_SAFE_INTEGER
     const bottom = isIndexed ? 0 : this.#windowBottom(top)
-    const rows = this.#listStatement(conditions).all(top, bottom, ...values, limit + 1) as unknown as TaskRow[]
-    const items = rows.slice(0, limit).map(stateOf)
-    if (rows.length > limit) return { items, next: rows[limit - 1]?.n }
+    const rows = this.#listStatement(conditions).all(top, bottom, ...values, limit + 1) as unknown as ListedRow[]
+    const items = rows.slice(0, limit).map(([, ...row]): StateRow => row)
+    if (rows.length > limit) return { items, next: rows[limit - 1]?.[0] }
     return { items, next: bottom > 0 ? bottom : undefined }
   }
 
@@ -153,7 +134,11 @@ export class TaskTable {
   }
 
   #listStatement(conditions: string): StatementSync {
-    return this.#statement(`SELECT * FROM tasks WHERE n < ? AND n >= ?${conditions} ORDER BY n DESC LIMIT ?`)
+    const statement = this.#statement(
+      `SELECT n, ${stateColumns} FROM tasks WHERE n < ? AND n >= ?${conditions} ORDER BY n DESC LIMIT ?`,
+    )
+    statement.setReturnArrays(true)
+    return statement
   }
 
   #statement(sql: string): StatementSync {
@@ -197,29 +182,6 @@ const purgedValue = JSON.stringify({
 function columnsOf({ name, queue, owner, queuedAt, ...rest }: TaskFacts): (string | number | null)[] {
   const text = JSON.stringify(rest)
   return [name ?? null, queue ?? null, owner ?? null, queuedAt ?? null, text === '{}' ? null : text]
-}
-
-function stateOf(row: TaskRow): StoredState {
-  const { id, state, retries, delivery, seq, at } = row
-  const facts: TaskFacts = {
-    ...(row.facts === null ? {} : (JSON.parse(row.facts) as TaskFacts)),
-    ...(row.name === null ? {} : { name: row.name }),
-    ...(row.queue === null ? {} : { queue: row.queue }),
-    ...(row.owner === null ? {} : { owner: row.owner }),
-    ...(row.queued_at === null ? {} : { queuedAt: row.queued_at }),
-  }
-  return {
-    id,
-    state,
-    retries,
-    delivery,
-    seq,
-    at,
-    facts,
-    ...(row.value === null ? {} : { value: row.value }),
-    ...(row.started_at === null ? {} : { startedAt: row.started_at }),
-    ...(row.ready_at === null ? {} : { readyAt: row.ready_at }),
-  }
 }
 
 function conditionsOf({ states, name, queue, owner, tag }: ListQuery): { conditions: string; values: SQLInputValue[] } {

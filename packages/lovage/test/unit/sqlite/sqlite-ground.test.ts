@@ -14,6 +14,7 @@ import { projectRoot, resolvePath } from '../../../src/drivers/sqlite/location.t
 import type { Op } from '../../../src/drivers/sqlite/ops.ts'
 import { packDeliveries, packOp, unpackDeliveries, unpackOp } from '../../../src/drivers/sqlite/packing.ts'
 import { prepareSchema } from '../../../src/drivers/sqlite/schema.ts'
+import { toStoredState } from '../../../src/drivers/sqlite/state-row.ts'
 import { TaskTable } from '../../../src/drivers/sqlite/task-table.ts'
 import { Transaction } from '../../../src/drivers/sqlite/transaction.ts'
 
@@ -124,7 +125,8 @@ describe('the version rule in SQL', () => {
           expect(table.put(record)).toBe(expected)
           if (expected) current = record
         }
-        const stored = table.get('task')
+        const row = table.get('task')
+        const stored = row && toStoredState(row)
         expect(stored?.state).toBe(current?.state)
         expect(stored?.value).toBe(current?.value)
         expect(stored?.facts.name).toBe(records.find(({ facts }) => facts?.name !== undefined)?.facts?.name)
