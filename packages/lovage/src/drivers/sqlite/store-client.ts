@@ -123,17 +123,11 @@ export class StoreClient {
   }
 
   async #start(): Promise<void> {
-<<<<<<< Updated upstream
-    const file = siblingFile(import.meta.url, 'store-thread')
-    const worker = new Worker(file, { name: 'lovage sqlite', execArgv: ['--disable-warning=ExperimentalWarning'] })
-=======
-    const file = new URL(`./store-thread${extname(import.meta.filename)}`, import.meta.url)
-    const worker = new Worker(file, {
+    const worker = new Worker(siblingFile(import.meta.url, 'store-thread'), {
       name: 'lovage sqlite',
       execArgv: ['--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxYoungGenerationSizeMb },
     })
->>>>>>> Stashed changes
     const answer = new Promise<Report | Error>(resolve => (this.#settleOpening = resolve))
     this.#worker = worker
     worker.on('message', (report: Report) => this.#take(report))
