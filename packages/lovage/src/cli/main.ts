@@ -6,19 +6,26 @@ import { printError } from './print-error.ts'
 import { createProgram } from './program.ts'
 import { createTerminal } from './terminal.ts'
 
+/** Commands that run tasks: what these print is not what was asked for, and nobody need read it. */
+const serving: ReadonlySet<string> = new Set(['worker', 'dev'])
+
 await main(process.argv)
 
 async function main(argv: readonly string[]): Promise<void> {
-  // `lovage list | head`: whoever read has gone, and that is no error
+  const program = createProgram()
+  let isServing = false
+  program.hook('preAction', (_program, command) => {
+    isServing = serving.has(command.name())
+  })
   process.stdout.on('error', error => {
-    if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(exitCodes.ok)
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+    // `lovage list | head`: whoever read has gone, and that is no error
+    if (!isServing) process.exit(exitCodes.ok)
   })
   // whoever read the log has gone: a worker goes on without
   process.stderr.on('error', error => {
     if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
   })
-  const program = createProgram()
   try {
     await program.parseAsync(argv)
   } catch (error) {

@@ -182,6 +182,18 @@ test.each(['closes', 'stops reading'])(
   30_000,
 )
 
+test('a worker goes on when a task prints and nobody is there to read it', async () => {
+  const loud = `app.task('loud', () => console.log('x'.repeat(1000)))`
+  const project = new Project({
+    tasks: `import { Lovage } from 'lovage'\nexport const app = new Lovage('loud')\nexport const loud = ${loud}\n`,
+  })
+  const worker = await project.worker()
+  worker.process.stdout?.destroy()
+  for (let n = 0; n < 3; n++) await project.reaches((await project.app.sendTask('loud')).id, 'SUCCESS')
+  worker.kill('SIGTERM')
+  expect(await worker.ended).toEqual({ code: 0, signal: null })
+}, 30_000)
+
 test('a process that only sends ends by itself', async () => {
   const project = new Project()
   project.write('send.ts', `import { tiny } from './tasks.ts'\nconsole.log((await tiny.delay(1)).id)\n`)
