@@ -54,9 +54,9 @@ export function createSite(app: AnyLovage): Site {
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const page = pages[`${method ?? ''} ${place}`]
     if (page !== undefined) return await page(request, decode(id))
-    const other = method === 'GET' ? 'POST' : 'GET'
-    if (pages[`${other} ${place}`] === undefined) throw new Refusal(404, 'There is nothing here')
-    throw new Refusal(405, `Only ${other} is answered here`, { allow: other })
+    const allow = ['GET', 'POST'].find(each => pages[`${each} ${place}`] !== undefined)
+    if (allow === undefined) throw new Refusal(404, 'There is nothing here')
+    throw new Refusal(405, `Only ${allow} is answered here`, { allow })
   }
 
   /** The seed's view: it hands on the raw text of the field, so that `abc` is the task's to refuse. */

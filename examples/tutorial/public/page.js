@@ -1,6 +1,5 @@
 // The live page. The form is sent by fetch, a row stands at once, and <lovage-task> does the rest. The browser keeps only
 // ids: the server shows a task to the visitor who sent it, by the cookie.
-import '/tasks/lovage.js'
 
 const key = 'lovage-tutorial-rows'
 const mostRows = 30
