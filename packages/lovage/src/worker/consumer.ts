@@ -26,10 +26,15 @@ export class Consumer {
     // nothing is fetched before it is known which queues are paused
     const subscription = await backend.broker.consume(queues, { prefetch: 0, consumer: node, onDeliveries, onEnd })
     this.#subscription = subscription
-    this.#endPauses = await backend.coordination.watchKeys(pausePrefix, ({ key, value }) => {
-      const queue = key.slice(pausePrefix.length)
-      if (queues.includes(queue)) subscription.setPaused(queue, value !== undefined)
-    })
+    try {
+      this.#endPauses = await backend.coordination.watchKeys(pausePrefix, ({ key, value }) => {
+        const queue = key.slice(pausePrefix.length)
+        if (queues.includes(queue)) subscription.setPaused(queue, value !== undefined)
+      })
+    } catch (error) {
+      await subscription.close()
+      throw error
+    }
     subscription.setPrefetch(prefetch)
   }
 

@@ -89,6 +89,8 @@ export class Executor {
   #draining = false
   /** Set by `abortAll`. */
   #isAborting = false
+  /** Aborted by `abandon`. */
+  readonly #over = new AbortController()
 
   constructor(options: ExecutorOptions) {
     this.#options = options
@@ -143,6 +145,13 @@ export class Executor {
   abortAll(forceAfterMs: number): void {
     this.#isAborting = true
     for (const run of this.#running.values()) this.#abort(run, 'shutdown', forceAfterMs)
+  }
+
+  /** For good: tries no more to write what the store or the broker refuses. What is held is delivered again. */
+  abandon(): void {
+    this.#over.abort()
+    this.#ticker?.cancel()
+    this.#ticker = undefined
   }
 
   /** Resolves when nothing is held. */
@@ -355,14 +364,16 @@ export class Executor {
     return answered
   }
 
-  /** Does it until it is done: a store that is gone for a while costs time, never a result. */
+  /** Does it until it is done: a store that is gone for a while costs time, never a result. Once abandoned it never resolves. */
   async #insist<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    const { clock, random, events } = this.#options
     for (let tries = 0; ; tries++) {
       try {
         return await attempt()
       } catch (error) {
-        this.#options.events.trouble?.(coerceError(error), what)
-        await sleep(this.#options.clock, Math.min(50 * 2 ** tries, 5000) * (0.5 + this.#options.random() / 2))
+        if (!this.#over.signal.aborted) events.trouble?.(coerceError(error), what)
+        const pauseMs = Math.min(50 * 2 ** Math.min(tries, 10), 5000) * (0.5 + random() / 2)
+        await sleep(clock, pauseMs, this.#over.signal).catch(() => new Promise(() => undefined))
       }
     }
   }

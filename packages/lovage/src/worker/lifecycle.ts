@@ -11,6 +11,7 @@ export class Lifecycle {
   readonly #open: () => Promise<void>
   readonly #close: () => Promise<void>
   #state: LifeState = 'idle'
+  /** The last thing asked for is the one that is set; each waits for the one before it. */
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
   readonly #onStopped: (() => void)[] = []
@@ -31,32 +32,39 @@ export class Lifecycle {
   }
 
   start(): Promise<void> {
-    this.#starting ??= this.#start()
-    return this.#starting
+    if (this.#starting !== undefined) return this.#starting
+    const starting = this.#start(this.#stopping)
+    this.#stopping = undefined
+    this.#starting = starting
+    starting.catch(() => {
+      if (this.#starting === starting) this.#starting = undefined
+    })
+    return starting
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop()
+    if (this.#stopping !== undefined) return this.#stopping
+    const starting = this.#starting
+    this.#starting = undefined
+    this.#stopping = this.#stop(starting)
     return this.#stopping
   }
 
-  async #start(): Promise<void> {
-    await this.#stopping
-    this.#stopping = undefined
+  async #start(stopping: Promise<void> | undefined): Promise<void> {
+    await stopping?.catch(() => undefined)
     this.#state = 'starting'
     try {
       await this.#open()
       this.#state = 'running'
     } catch (error) {
       this.#state = 'idle'
-      this.#starting = undefined
       throw error
     }
   }
 
-  async #stop(): Promise<void> {
+  async #stop(starting: Promise<void> | undefined): Promise<void> {
     // a failed start has nothing to stop, and its caller has the error
-    await this.#starting?.catch(() => undefined)
+    await starting?.catch(() => undefined)
     try {
       if (this.#state === 'running') {
         this.#state = 'draining'
@@ -64,7 +72,6 @@ export class Lifecycle {
       }
     } finally {
       this.#state = 'stopped'
-      this.#starting = undefined
       for (const tell of this.#onStopped.splice(0)) tell()
     }
   }

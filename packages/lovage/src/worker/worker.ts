@@ -53,7 +53,7 @@ export class Worker {
   #parts: Parts | undefined
   /** The node name it has taken; the one it would take, before it started. */
   #node: string
-  /** Ends the drain early: set while it drains. */
+  /** Ends the drain early. */
   #cold: AbortController = new AbortController()
   #graceMs: number
 
@@ -98,10 +98,19 @@ export class Worker {
    * @throws {BrokerConnectionError | StorageError} the broker cannot be opened.
    */
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    options.signal?.throwIfAborted()
+    const { signal } = options
+    signal?.throwIfAborted()
     const onAbort = (): void => void this.stop({ graceMs: 0 })
-    options.signal?.addEventListener('abort', onAbort, { once: true })
-    await this.#life.start()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (this.#life.state === 'idle' || this.#life.state === 'stopped') this.#resetStop()
+    const forget = (): void => signal?.removeEventListener('abort', onAbort)
+    try {
+      await this.#life.start()
+    } catch (error) {
+      forget()
+      throw error
+    }
+    if (signal !== undefined) void this.stopped().then(forget)
   }
 
   /**
@@ -126,8 +135,6 @@ export class Worker {
   }
 
   async #open(): Promise<void> {
-    this.#cold = new AbortController()
-    this.#graceMs = this.#options.shutdownTimeoutMs
     await this.#internals.loadIncludes()
     checkTasks(this.#internals)
     const backend = await this.#internals.backend()
@@ -144,7 +151,7 @@ export class Worker {
       const parts = await this.#assemble({ backend, pool, revokes, presence })
       this.#parts = parts
     } catch (error) {
-      for (const undo of started.reverse()) await undo()
+      for (const undo of started.reverse()) await this.#attempt('undo a start', undo)
       throw error
     }
   }
@@ -234,16 +241,33 @@ export class Worker {
     const parts = this.#parts
     if (parts === undefined) return
     const { consumer, executor, pool, presence, revokes, endSignals } = parts
-    await consumer.stop()
+    await this.#attempt('end the subscription', () => consumer.stop())
     executor.returnUnstarted()
     await this.#drain(executor)
-    await pool.stop()
+    await this.#attempt('stop the pool', () => pool.stop())
     // what the pool gave up is given back: a moment for the broker to take it
     await this.#atMost(executor.idle(), coldGraceMs)
+    executor.abandon()
     revokes.stop()
-    await presence.stop()
+    await this.#attempt('sign off', () => presence.stop())
     endSignals()
     this.#parts = undefined
+    this.#resetStop()
+  }
+
+  /** The next stop is a warm one, until somebody asks for less. */
+  #resetStop(): void {
+    this.#cold = new AbortController()
+    this.#graceMs = this.#options.shutdownTimeoutMs
+  }
+
+  /** A broker that is gone refuses every step of a stop: it must end all the same. */
+  async #attempt(what: string, step: () => Promise<void> | void): Promise<void> {
+    try {
+      await step()
+    } catch (error) {
+      this.#options.logger.warn(`Could not ${what}: ${coerceError(error).message}`)
+    }
   }
 
   async #drain(executor: Executor): Promise<void> {

@@ -5,7 +5,7 @@ class Life {
   state = 'idle'
   readonly #fails: boolean
   #startCount = 0
-  #starting: Promise<void> = Promise.resolve()
+  #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
   constructor(fails = false) {
@@ -13,18 +13,18 @@ class Life {
   }
 
   start(): Promise<void> {
-    this.#starting = this.#start()
+    this.#starting = this.#start(this.#stopping)
+    this.#stopping = undefined
     return this.#starting
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop()
+    this.#stopping ??= this.#stop(this.#starting)
     return this.#stopping
   }
 
-  async #start(): Promise<void> {
-    await this.#stopping
-    if (this.#stopping !== undefined) throw new Error('It was stopped')
+  async #start(stopping: Promise<void> | undefined): Promise<void> {
+    await stopping
     this.state = 'starting'
     await Promise.resolve()
     this.#startCount += 1
@@ -33,8 +33,8 @@ class Life {
     if (hasFailed) throw new Error('The first start fails')
   }
 
-  async #stop(): Promise<void> {
-    await Promise.allSettled([this.#starting])
+  async #stop(starting: Promise<void> | undefined): Promise<void> {
+    await Promise.allSettled([starting])
     this.state = 'stopped'
   }
 }

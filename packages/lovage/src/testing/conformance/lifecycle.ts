@@ -53,6 +53,18 @@ export function lifecycleConformance(name: string, driver: LifecycleDriver): voi
       expect(life.state).toBe(stopped)
     })
 
+    it('runs when it is started while it stops', async () => {
+      const life = await driver.create()
+      await inTime(life.start(), 'start')
+      const stopping = life.stop()
+      const starting = life.start()
+      await inTime(stopping, 'stop')
+      await inTime(starting, 'start again')
+      expect(life.state).toBe(running)
+      await inTime(life.stop(), 'stop at last')
+      expect(life.state).toBe(stopped)
+    })
+
     it.skipIf(driver.createFailing === undefined)('can be started after a start that failed', async () => {
       const life = await driver.createFailing?.()
       if (life === undefined) return
