@@ -67,7 +67,7 @@ function outputOf(result: SchemaResult<unknown>, value: unknown, checked: Checke
 const shownIssues = 3
 
 /** `core.tasks.loop: argument 1 ("abc"): expected number, received NaN`. */
-export function renderIssues(issues: readonly SchemaIssue[], value: unknown, checked: CheckedValue): string {
+function renderIssues(issues: readonly SchemaIssue[], value: unknown, checked: CheckedValue): string {
   const shown = issues.slice(0, shownIssues).map(issue => renderIssue(issue, value, checked.part))
   const more = issues.length > shownIssues ? `; and ${issues.length - shownIssues} more` : ''
   return `${checked.task}: ${shown.join('; ')}${more}`

@@ -41,7 +41,7 @@ export interface SettingRule {
 }
 
 /** No broker takes more: RabbitMQ's own limit. */
-export const hardBodyBytes: number = 16 * 1024 * 1024
+const hardBodyBytes = 16 * 1024 * 1024
 
 export const settingRules: Readonly<Record<SettingName, SettingRule>> = {
   brokerUrl: { celery: 'CELERY_BROKER_URL', expected: 'a URL such as sqlite:queue.db', read: readText },

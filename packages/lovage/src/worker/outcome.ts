@@ -1,7 +1,7 @@
 /** What became of one delivery. The only thing `settlementFor` acts on; made by `guard` and `classify`. Pure. */
 import type { ErrorDocument } from '../core/record.ts'
 
-export type RevokedReason = 'revoked' | 'terminated' | 'expired'
+type RevokedReason = 'revoked' | 'terminated' | 'expired'
 
 export type Outcome =
   /** It returned. `value`: JSON text. */
