@@ -33,6 +33,9 @@ const coldGraceMs = 500
 /** Node's own notices in a task thread: about its SQLite, and about projects without a `type`. */
 const quietly = ['--disable-warning=ExperimentalWarning', '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON']
 
+/** Of a task thread: three semi-spaces of 16 MiB. V8's own 192 MB stay resident once a burst has filled them. */
+const resourceLimits = { maxYoungGenerationSizeMb: 48 }
+
 /** What a running worker is made of. */
 interface Parts {
   readonly backend: Backend
@@ -197,7 +200,8 @@ export class Worker {
     const entry = new URL(`./task-thread${extname(import.meta.filename)}`, import.meta.url)
     const execArgv = [...process.execArgv, ...quietly]
     const onFault = (message: string): void => this.#options.logger.error(message)
-    return createThreadsPool({ slots, threads, entry, workerData: source, clock: this.#clock, execArgv, onFault })
+    const parts = { entry, workerData: source, clock: this.#clock, execArgv, resourceLimits, onFault }
+    return createThreadsPool({ slots, threads, ...parts })
   }
 
   #card(): WorkerCard {
