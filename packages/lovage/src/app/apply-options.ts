@@ -1,4 +1,6 @@
 /** How one call is sent: the options as users give them, checked, and what becomes of them. */
+import { describe, InvalidArgumentError } from '../core/errors.ts'
+import { isPlainObject } from './call.ts'
 import {
   assertDate,
   assertInteger,
@@ -38,6 +40,8 @@ const names: readonly string[] = [
 
 /** @throws {InvalidArgumentError} naming task, option and value. */
 export function assertApplyOptions(task: string, options: ApplyOptions): void {
+  if (!isPlainObject(options as unknown))
+    throw new InvalidArgumentError(`${task}: the options are ${describe(options)}: expected an object`)
   assertOptionNames(task, options, names)
   assertNotBoth(task, options, ['countdownMs', 'eta'])
   assertNotBoth(task, options, ['expiresInMs', 'expiresAt'])
@@ -50,7 +54,21 @@ export function assertApplyOptions(task: string, options: ApplyOptions): void {
   assertInteger(`${task}: priority`, options.priority, { min: 0, max: 9 })
   assertInteger(`${task}: maxRetries`, options.maxRetries, { min: 0, max: Number.MAX_SAFE_INTEGER })
   assertTexts(`${task}: tags`, options.tags)
-  for (const [name, value] of Object.entries(options.headers ?? {})) assertText(`${task}: headers.${name}`, value)
+  assertHeaders(task, options.headers)
+  if (options.signal !== undefined && !isAbortSignal(options.signal))
+    throw new InvalidArgumentError(`${task}: signal is ${describe(options.signal)}: expected an AbortSignal`)
+}
+
+function assertHeaders(task: string, headers: ApplyOptions['headers']): void {
+  if (headers === undefined) return
+  if (!isPlainObject(headers))
+    throw new InvalidArgumentError(`${task}: headers is ${describe(headers)}: expected an object of texts`)
+  for (const [name, value] of Object.entries(headers)) assertText(`${task}: headers.${name}`, value)
+}
+
+/** By what it can do: another realm's is as good. */
+function isAbortSignal(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'throwIfAborted' in value && 'addEventListener' in value
 }
 
 export function dueTimes(options: ApplyOptions, now: number): DueTimes {

@@ -1,13 +1,15 @@
 /**
- * Idempotency keys. A key is claimed before the message is sent and marked `sent` after. A claim that stays unmarked was
- * left by a process that died in between, or whose publish has an unknown end: after 30 s the next caller sends the task
+ * Idempotency keys. A key is claimed before the message is sent and marked `sent` after. Who finds a claim that is not
+ * marked waits: whoever holds it marks it, or frees the key because the call was refused. A claim that stays as it is was
+ * left by a process that died in between, or whose publish has an unknown end: after 10 s the next caller sends the task
  * under the claimed id, so that it is rather sent twice than never.
  */
-import type { Coordination } from '../coordination.ts'
+import type { Backend } from '../backend.ts'
+import { sleep } from '../core/clock.ts'
 import { PublishError } from '../core/errors.ts'
 import type { AppState } from './app-state.ts'
 import { dueTimes } from './apply-options.ts'
-import { callId, publishCalls } from './publish.ts'
+import { callId, publishDrafts, toPublication } from './publish.ts'
 import type { Call } from './publish.ts'
 
 interface Claim {
@@ -17,7 +19,8 @@ interface Claim {
   readonly at: number
 }
 
-const claimMs = 30_000
+/** Longer than a publish takes. */
+const claimMs = 10_000
 
 /** Sends the call, unless its key has been used: then gives the first one's id. */
 export async function publishOnce(
@@ -25,39 +28,86 @@ export async function publishOnce(
   call: Call,
   idempotencyKey: string,
 ): Promise<{ readonly id: string; readonly deduplicated: boolean }> {
-  const { coordination } = await app.backend()
-  const now = app.clock.now()
-  const key = `idempotency/${call.name}/${idempotencyKey}`
-  const fresh: Claim = { id: callId(app, call.options), isSent: false, at: now }
-  const ttlMs = timeToLiveMs(app, call, now)
-  const found = await coordination.putIfAbsent(key, JSON.stringify(fresh), ttlMs)
-  const standing = found === undefined ? undefined : readClaim(found)
-  if (standing !== undefined && (standing.isSent || now - standing.at < claimMs))
-    return { id: standing.id, deduplicated: true }
-  const claim = { ...fresh, id: standing?.id ?? fresh.id }
-  if (standing !== undefined) await coordination.put(key, JSON.stringify(claim), ttlMs)
-  await publishClaimed(app, { ...call, id: claim.id }, { coordination, key, ttlMs, claim })
+  call.options.signal?.throwIfAborted()
+  const id = callId(app, call.options)
+  const draft = toPublication(app, { ...call, id })
+  const backend = await app.backend()
+  const key = `idempotency/${encodeURIComponent(call.name)}/${idempotencyKey}`
+  const place = { backend, key, ttlMs: timeToLiveMs(app, call, app.clock.now()), signal: call.options.signal }
+  const claim = await claimKey(app, id, place)
+  if (claim.isSent) return { id: claim.id, deduplicated: true }
+  const claimed = { ...call, id: claim.id }
+  await publishClaimed(claim, place, () =>
+    publishDrafts(app, [claimed], [claim.id === id ? draft : toPublication(app, claimed)]),
+  )
   return { id: claim.id, deduplicated: false }
 }
 
-interface HeldClaim {
-  readonly coordination: Coordination
+interface Place {
+  readonly backend: Backend
   readonly key: string
   readonly ttlMs: number
-  readonly claim: Claim
+  readonly signal: AbortSignal | undefined
 }
 
-async function publishClaimed(
+/** The claim that stands in the end: this caller's, or one that was sent. @throws `signal.reason` while it waits. */
+async function claimKey(app: AppState, id: string, place: Place): Promise<Claim> {
+  const { backend, key, ttlMs } = place
+  for (;;) {
+    const own: Claim = { id, isSent: false, at: app.clock.now() }
+    const found = await backend.coordination.putIfAbsent(key, JSON.stringify(own), ttlMs)
+    if (found === undefined) return own
+    const standing = readClaim(found)
+    // its record came with the message
+    if (standing.isSent || (await backend.results.get(standing.id)).kind === 'state')
+      return { ...standing, isSent: true }
+    const leftMs = Math.min(standing.at + claimMs - own.at, claimMs)
+    if (leftMs > 0) await changeOf(app, place, { found, leftMs })
+    else {
+      const taken = { ...own, id: standing.id }
+      await backend.coordination.put(key, JSON.stringify(taken), ttlMs)
+      return taken
+    }
+  }
+}
+
+/** Until the key holds something else, for `leftMs` at most. */
+async function changeOf(
   app: AppState,
-  call: Call,
-  { coordination, key, ttlMs, claim }: HeldClaim,
+  { backend, key, signal }: Place,
+  { found, leftMs }: { readonly found: string; readonly leftMs: number },
+): Promise<void> {
+  const { promise: changed, resolve: onChange } = Promise.withResolvers<void>()
+  const ended = new AbortController()
+  const endWatch = await backend.coordination.watchKeys(key, change => {
+    if (change.key === key && change.value !== found) onChange()
+  })
+  const limit = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal])
+  try {
+    // a key that was freed before the watch began is not told of
+    if ((await backend.coordination.get(key)) !== found) return
+    await Promise.race([changed, sleep(app.clock, leftMs, limit)])
+  } finally {
+    ended.abort()
+    endWatch()
+  }
+}
+
+/** Publishes, and says of the claim what became of it. */
+async function publishClaimed(
+  claim: Claim,
+  { backend: { coordination }, key, ttlMs }: Place,
+  publish: () => Promise<unknown>,
 ): Promise<void> {
   try {
-    await publishCalls(app, [call])
+    await publish()
   } catch (error) {
-    // certainly not sent: the key is free again; perhaps sent: the next caller need not wait
-    if (!(error instanceof PublishError) || error.accepted === 'no') await coordination.delete(key)
-    else await coordination.put(key, JSON.stringify({ ...claim, at: 0 }), ttlMs)
+    // certainly not sent: the key is free again; perhaps sent, as when the caller stopped waiting: the next one need not wait
+    const isRefused = error instanceof PublishError && error.accepted === 'no'
+    const mark = isRefused
+      ? coordination.delete(key)
+      : coordination.put(key, JSON.stringify({ ...claim, at: 0 }), ttlMs)
+    await mark.catch(() => undefined)
     throw error
   }
   await coordination.put(key, JSON.stringify({ ...claim, isSent: true }), ttlMs)

@@ -33,11 +33,22 @@ export interface Call {
  * @throws {PublishError} with the ids that were and were not accepted.
  */
 export async function publishCalls(app: AppState, calls: readonly Call[]): Promise<readonly string[]> {
+  calls[0]?.options.signal?.throwIfAborted()
+  // before anything is waited for: what is done to the arguments from now on is not sent
+  const drafts = calls.map(call => toPublication(app, call))
+  return await publishDrafts(app, calls, drafts)
+}
+
+/** The same with the publications that `toPublication` made of the calls. */
+export async function publishDrafts(
+  app: AppState,
+  calls: readonly Call[],
+  drafts: readonly Publication[],
+): Promise<readonly string[]> {
   const signal = calls[0]?.options.signal
-  signal?.throwIfAborted()
   const backend = await app.backend()
-  const canDelay = backend.broker.capabilities.delay
-  const batch = calls.map(call => toPublication(app, call, canDelay))
+  // without a delay of the broker's the worker waits, by the header
+  const batch = backend.broker.capabilities.delay ? drafts : drafts.map(draft => ({ ...draft, notBefore: undefined }))
   const publishing = app.publish(backend, batch)
   const outcomes = signal === undefined ? await publishing : await orAborted(publishing, signal)
   assertAccepted(calls, batch, outcomes)
@@ -50,7 +61,8 @@ export function callId(app: AppState, options: ApplyOptions): string {
   return options.taskId ?? uuidv7(app.clock.now())
 }
 
-function toPublication(app: AppState, call: Call, canDelay: boolean): Publication {
+/** What is sent. @throws {EncodeError | MessageTooLargeError} */
+export function toPublication(app: AppState, call: Call): Publication {
   const now = app.clock.now()
   const times = dueTimes(call.options, now)
   const message = toTaskMessage(app, call, { ...times, now })
@@ -60,7 +72,7 @@ function toPublication(app: AppState, call: Call, canDelay: boolean): Publicatio
     queue,
     message: encodeWithin(message, call.wire, app.config.maxBodyBytes.value),
     priority: message.priority,
-    notBefore: canDelay ? times.etaAt : undefined,
+    notBefore: times.etaAt,
     record: message.ignoreResult === true ? undefined : pendingRecord(message, queue, now),
   }
 }

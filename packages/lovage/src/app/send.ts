@@ -35,6 +35,10 @@ export async function applyMany(
 ): Promise<AsyncResult[]> {
   const [batch, options = noOptions] = many
   assertApplyOptions(definition.name, options)
+  if (typeof batch?.[Symbol.iterator] !== 'function')
+    throw new InvalidArgumentError(
+      `${definition.name}: applyMany got ${describe(batch)}: expected a list of argument lists, such as [[1], [2]]`,
+    )
   for (const name of ['taskId', 'idempotencyKey'] as const) {
     if (options[name] !== undefined)
       throw new InvalidArgumentError(
@@ -58,8 +62,6 @@ export async function applyMany(
 export async function sendByName(app: AppState, name: string, rest: readonly unknown[]): Promise<AsyncResult> {
   const [args, kwargs, options = noOptions] = rest as readonly [unknown?, unknown?, ApplyOptions?]
   assertTaskName(name)
-  if (!isPlainObject(options))
-    throw new InvalidArgumentError(`${name}: the options are ${describe(options)}: expected an object`)
   assertApplyOptions(name, options)
   return await send(app, {
     name,

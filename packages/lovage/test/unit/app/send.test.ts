@@ -16,7 +16,8 @@ import {
   UnsupportedError,
 } from '../../../src/core/errors.ts'
 import { decodeTaskBody, decodeTaskHeaders } from '../../../src/protocol/task-message.ts'
-import { memoryApp, takeDeliveries } from './support.ts'
+import { TestClock, startTestWorker } from '../../../src/testing/index.ts'
+import { memoryApp, putState, takeDeliveries } from './support.ts'
 
 async function sentMessages(app: Lovage, count = 1, queue = 'celery') {
   const deliveries = await takeDeliveries(await internals(app).backend(), queue, count)
@@ -52,6 +53,18 @@ describe('delay', () => {
     const loop = app.task('loop', { args: z.tuple([z.coerce.number<number | string>()]) }, (_t, n) => n)
     await loop.delay('30')
     expect(await sentMessages(app)).toMatchObject([{ args: ['30'] }])
+  })
+
+  it('sends what the arguments were when it was called', async () => {
+    const app = memoryApp()
+    const task = app.task('t', (_t, _order: { n: number }) => 1)
+    const order = { n: 0 }
+    const sending = [1, 2, 3].map(n => {
+      order.n = n
+      return task.delay(order)
+    })
+    await Promise.all(sending)
+    expect((await sentMessages(app, 3)).map(({ args }) => args)).toEqual([[{ n: 1 }], [{ n: 2 }], [{ n: 3 }]])
   })
 
   it('makes the task PENDING with its facts', async () => {
@@ -106,6 +119,19 @@ describe('arguments that do not fit', () => {
     [[], /^core\.tasks\.loop: arguments \(\[\]\): /],
   ])('include %j', async (args, message) => {
     await expect(loop.applyAsync(untyped(args))).rejects.toThrow(message)
+  })
+
+  it.each([
+    ['options', [[1], null], 'core.tasks.loop: the options are null: expected an object'],
+    ['headers', [[1], { headers: 'abc' }], 'core.tasks.loop: headers is "abc": expected an object of texts'],
+    ['signal', [[1], { signal: 5 }], 'core.tasks.loop: signal is 5: expected an AbortSignal'],
+  ])('are read with their %s', async (_what, given, message) => {
+    const [args, options] = given as unknown as Parameters<typeof loop.applyAsync>
+    await expect(loop.applyAsync(args, options)).rejects.toThrow(new InvalidArgumentError(message))
+  })
+
+  it('of many calls are a list of lists', async () => {
+    await expect(loop.applyMany(untyped(5))).rejects.toThrow('core.tasks.loop: applyMany got 5: expected a list')
   })
 
   it('of a keyword task must be one plain object', async () => {
@@ -331,6 +357,54 @@ describe('an idempotency key', () => {
     const task = app.task('t', (_t, x: unknown) => x)
     await expect(task.applyAsync([new Map()], { idempotencyKey: 'k' })).rejects.toThrow(EncodeError)
     expect((await task.applyAsync([1], { idempotencyKey: 'k' })).deduplicated).toBe(false)
+  })
+
+  it('of a sender that just died is waited for, then taken over: nobody is told that it was sent', async () => {
+    const clock = new TestClock()
+    const app = new Lovage('test')
+    const task = app.task('t', () => 1)
+    await using _worker = await startTestWorker(app, { clock })
+    const { coordination } = await internals(app).backend()
+    await coordination.put('idempotency/t/k', JSON.stringify({ id: 'left', isSent: false, at: clock.now() }), 60_000)
+    const sending = task.applyAsync([], { idempotencyKey: 'k' })
+    await clock.advance(10_000)
+    const result = await sending
+    expect(result).toMatchObject({ id: 'left', deduplicated: false })
+    expect(await result.get({ timeoutMs: 5000 })).toBe(1)
+  })
+
+  it('that another caller is about to use gives what became of it', async () => {
+    const app = memoryApp()
+    const task = app.task('t', () => 1)
+    const { coordination } = await internals(app).backend()
+    const claim = { id: 'other', isSent: false, at: Date.now() }
+    await coordination.put('idempotency/t/sent', JSON.stringify(claim), 60_000)
+    await coordination.put('idempotency/t/refused', JSON.stringify(claim), 60_000)
+    const sent = task.applyAsync([], { idempotencyKey: 'sent' })
+    const refused = task.applyAsync([], { idempotencyKey: 'refused' })
+    await coordination.put('idempotency/t/sent', JSON.stringify({ ...claim, isSent: true }), 60_000)
+    await coordination.delete('idempotency/t/refused')
+    expect(await sent).toMatchObject({ id: 'other', deduplicated: true })
+    expect(await refused).toMatchObject({ deduplicated: false })
+  })
+
+  it('whose claimed task is in the store was sent', async () => {
+    const app = memoryApp()
+    await putState(app, { id: 'there', state: 'PENDING' })
+    const { coordination } = await internals(app).backend()
+    const claim = { id: 'there', isSent: false, at: Date.now() - 60_000 }
+    await coordination.put('idempotency/t/k', JSON.stringify(claim), 60_000)
+    expect(await app.sendTask('t', [], {}, { idempotencyKey: 'k' })).toMatchObject({ id: 'there', deduplicated: true })
+  })
+
+  it('can be waited for no longer than the caller likes', async () => {
+    const app = memoryApp()
+    const { coordination } = await internals(app).backend()
+    await coordination.put('idempotency/t/k', JSON.stringify({ id: 'a', isSent: false, at: Date.now() }), 60_000)
+    const caller = new AbortController()
+    const sending = app.sendTask('t', [], {}, { idempotencyKey: 'k', signal: caller.signal })
+    caller.abort(new Error('no longer'))
+    await expect(sending).rejects.toThrow('no longer')
   })
 
   it('of a sender that died is taken over under the same id', async () => {
