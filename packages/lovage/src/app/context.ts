@@ -1,7 +1,7 @@
 /** What a handler gets as its first parameter. */
 import type { Clock } from '../core/clock.ts'
 import { sleep } from '../core/clock.ts'
-import { assertDate, assertInteger, assertMs, assertNotBoth, assertOptionNames } from './options.ts'
+import { assertDate, assertInteger, assertMs, assertNotBoth, assertOptionNames, longestDelayMs } from './options.ts'
 import { IgnoreSignal, RejectSignal, RetrySignal } from './signals.ts'
 import type { TaskReporter } from './task-reporter.ts'
 import type { Logger, ProgressDetails, RetryOptions, TaskContext, TaskRequest } from './types.ts'
@@ -76,7 +76,7 @@ function resolveRetry(options: RetryOptions, now: number): ConstructorParameters
   const { countdownMs, eta, maxRetries, cause } = options
   assertOptionNames('task.retry()', options, ['countdownMs', 'eta', 'maxRetries', 'cause'])
   assertNotBoth('task.retry()', options, ['countdownMs', 'eta'])
-  assertMs('task.retry(): countdownMs', countdownMs)
+  assertMs('task.retry(): countdownMs', countdownMs, longestDelayMs)
   assertDate('task.retry(): eta', eta)
   assertInteger('task.retry(): maxRetries', maxRetries, { min: 0, max: Number.MAX_SAFE_INTEGER })
   const untilEta = eta === undefined ? undefined : Math.max(0, eta.getTime() - now)

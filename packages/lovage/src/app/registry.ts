@@ -2,7 +2,7 @@
 import { InvalidArgumentError, describe } from '../core/errors.ts'
 import { resolveRetryPolicy } from '../core/retry.ts'
 import type { ResolvedRetryPolicy, RetryPolicy } from '../core/retry.ts'
-import { assertInteger, assertMs, assertOptionNames, assertText, assertTexts } from './options.ts'
+import { assertInteger, assertMs, assertOptionNames, assertText, assertTexts, longestDelayMs } from './options.ts'
 import type { ObjectSchema, StateSchemas, TaskContext, TupleSchema } from './types.ts'
 import type { Schema } from './schema.ts'
 
@@ -192,8 +192,8 @@ function assertRetry(where: string, policy: RetryPolicy | undefined): void {
   if (policy.max === undefined)
     throw new InvalidArgumentError(`${where} says no max: how many retries after the first attempt?`)
   assertInteger(`${where}.max`, policy.max, { min: 0, max: Number.MAX_SAFE_INTEGER })
-  assertMs(`${where}.delayMs`, policy.delayMs)
-  assertMs(`${where}.maxDelayMs`, policy.maxDelayMs)
+  assertMs(`${where}.delayMs`, policy.delayMs, longestDelayMs)
+  assertMs(`${where}.maxDelayMs`, policy.maxDelayMs, longestDelayMs)
   if (policy.backoff === undefined || policy.backoff === 'fixed' || policy.backoff === 'exponential') return
   throw new InvalidArgumentError(`${where}.backoff is ${describe(policy.backoff)}: expected "fixed" or "exponential"`)
 }

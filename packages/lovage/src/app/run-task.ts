@@ -3,9 +3,9 @@
  * that is not asynchronous and has no asynchronous schema meets no promise on its way.
  */
 import type { RunControl, RunRequest, RunResult, RunTask } from '../pools/pool.ts'
-import { TaskNotImplementedError, TaskNotRegisteredError } from '../core/errors.ts'
+import { MessageTooLargeError, TaskNotImplementedError, TaskNotRegisteredError } from '../core/errors.ts'
 import { nearest } from '../core/suggest.ts'
-import { encodeJson } from '../protocol/json.ts'
+import { defaultLimits, encodeJson } from '../protocol/json.ts'
 import { decodeTaskBody } from '../protocol/task-message.ts'
 import type { TaskBody } from '../protocol/task-message.ts'
 import { bindArguments } from './bind.ts'
@@ -50,7 +50,7 @@ class TaskRun {
       const returned = this.#call(handler, args)
       const value = isThenable(returned) ? await returned : returned
       this.#phase = 'encoding'
-      return { kind: 'returned', value: encodeJson(value, 'result') }
+      return { kind: 'returned', value: encodeResult(value) }
     } catch (thrown) {
       const { signal, abortReason } = this.#control
       return classifyThrown(thrown, {
@@ -104,6 +104,17 @@ export function findTask(
   throw new TaskNotImplementedError(
     `"${name}" is declared in ${definition.site()}, but no file loaded here implements it; did you mean -I src/tasks/*.ts?`,
     { details: { task: name } },
+  )
+}
+
+/** @throws {EncodeError | MessageTooLargeError} it cannot be read back. */
+function encodeResult(value: unknown): string {
+  const text = encodeJson(value, 'result')
+  const { maxBodyBytes } = defaultLimits
+  if (text.length <= maxBodyBytes) return text
+  throw new MessageTooLargeError(
+    `The result has ${text.length} characters of JSON, the limit is ${maxBodyBytes}. Return a reference to the data: a path, a key, a row's id`,
+    { details: { length: text.length, limit: maxBodyBytes } },
   )
 }
 

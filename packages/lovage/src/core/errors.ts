@@ -30,8 +30,9 @@ export class LovageError extends Error {
     if (typeof value !== 'object' || value === null) return false
     const code: unknown = Reflect.get(value, brand)
     if (typeof code !== 'string') return false
-    const own = codeOf(this)
-    return own === undefined || own === code
+    if (this === LovageError) return true
+    // a user's subclass has no code of its own: only the prototype tells it from its siblings
+    return Object.hasOwn(this, 'code') ? codeOf(this) === code : super[Symbol.hasInstance](value)
   }
 }
 

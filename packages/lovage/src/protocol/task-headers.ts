@@ -60,7 +60,8 @@ function customHeaders(headers: Headers, maxBytes: number): Headers {
   for (const name in headers) {
     const value = headers[name]
     if (typeof value === 'string') size += value.length
-    if (knownHeaders.has(name)) continue
+    // set on an object, `__proto__` is no key
+    if (knownHeaders.has(name) || name === '__proto__') continue
     if (typeof value === 'object' && value !== null) size += JSON.stringify(value).length
     custom ??= {}
     custom[name] = value

@@ -121,6 +121,16 @@ describe('a run', () => {
     })
   })
 
+  it('fails when the value is more than anybody could read back', async () => {
+    const app = memoryApp()
+    app.task('t', () => 'x'.repeat(17 * 1024 * 1024))
+    expect(await runSent(app, 't')).toMatchObject({
+      kind: 'threw',
+      wantsRetry: false,
+      error: { type: 'MessageTooLargeError', retryable: false, message: expect.stringContaining('Return a reference') },
+    })
+  })
+
   it('asks retry.on whether to try again', async () => {
     const app = memoryApp()
     app.task('range', { retry: { max: 1, on: error => error instanceof RangeError } }, () => {
@@ -190,6 +200,11 @@ describe('the wishes of a task', () => {
     expect(await wish(task => task.retry({ countdown: 5 } as never))).toMatchObject({
       kind: 'threw',
       error: { message: expect.stringContaining('did you mean countdownMs?') },
+    })
+    // a time that no date can hold
+    expect(await wish(task => task.retry({ countdownMs: 9e15 }))).toMatchObject({
+      kind: 'threw',
+      error: { type: 'InvalidArgumentError', message: expect.stringContaining('countdownMs is 9000000000000000') },
     })
   })
 })

@@ -23,6 +23,16 @@ describe('errors', () => {
     for (const value of [null, undefined, 7, {}, new Error('x')]) expect(value instanceof LovageError).toBe(false)
   })
 
+  it('of a user’s own classes are told apart', () => {
+    class BadInput extends errors.PublicError {}
+    class Worse extends BadInput {}
+    const [bad, worse, plain] = [new BadInput('x'), new Worse('x'), new errors.PublicError('x')]
+    expect([bad, worse, plain].map(error => error instanceof BadInput)).toEqual([true, true, false])
+    expect([bad, worse, plain].map(error => error instanceof Worse)).toEqual([false, true, false])
+    expect([bad, worse, plain].map(error => error instanceof errors.PublicError)).toEqual([true, true, true])
+    expect(worse).toBeInstanceOf(LovageError)
+  })
+
   it('tell what belongs to their kind', () => {
     expect(new errors.PublishError('x', { accepted: 'unknown' })).toMatchObject({
       accepted: 'unknown',

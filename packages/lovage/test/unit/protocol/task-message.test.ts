@@ -83,6 +83,13 @@ describe('encodeTask and decodeTaskHeaders', () => {
     expect(wire.headers).toMatchObject({ id: 'a1', lovage_owner: 'u1', fine: 1 })
   })
 
+  it('cannot give the custom ones another prototype', () => {
+    const hostile = JSON.parse('{"__proto__": {"admin": true}, "fine": 1}') as Record<string, unknown>
+    const { headers } = decodeTaskHeaders(wireOf(hostile))
+    expect(headers).toEqual({ fine: 1 })
+    expect(headers['admin']).toBeUndefined()
+  })
+
   it('read a message of a foreign producer that leaves out all it may', () => {
     const read = decodeTaskHeaders(wireOf({ timelimit: [0, null], lovage_tags: ['a', 1], stamps: [], root_id: '' }))
     expect(read).toMatchObject({ id: 'a1', task: 't', retries: 0, rootId: 'a1', tags: ['a'], headers: {} })
