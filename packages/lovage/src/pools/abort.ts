@@ -1,5 +1,5 @@
 /** What the reasons for ending a run become: errors for `task.signal`, documents for the result. */
-import { ShutdownError, SoftTimeLimitExceeded, TaskRevokedError, coerceError } from '../core/errors.ts'
+import { ShutdownError, SoftTimeLimitExceeded, TaskRevokedError } from '../core/errors.ts'
 import type { LovageError } from '../core/errors.ts'
 import type { ErrorDocument } from '../core/record.ts'
 import type { AbortReason, RunRequest, RunResult } from './pool.ts'
@@ -62,12 +62,6 @@ export function stoppedResult(request: RunRequest): RunResult {
 export function lostResult(why: string, blame: { readonly alone: boolean; readonly suspect: boolean }): RunResult {
   const error = { type: 'WorkerLostError', module: 'billiard.exceptions', message: why, retryable: false }
   return { kind: 'lost', alone: blame.alone, suspect: blame.suspect, error }
-}
-
-/** What was thrown, as data. */
-export function errorDocument(thrown: unknown): ErrorDocument {
-  const error = coerceError(thrown)
-  return { type: error.name, message: error.message, traceback: error.stack, retryable: true }
 }
 
 function abortDocument(reason: AbortReason, request: RunRequest): ErrorDocument {

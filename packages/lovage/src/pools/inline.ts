@@ -5,7 +5,8 @@
  */
 import type { Clock } from '../core/clock.ts'
 import { IllegalStateError, InvalidArgumentError, describe } from '../core/errors.ts'
-import { abortError, abortedResult, errorDocument, stoppedResult } from './abort.ts'
+import { errorDocument } from '../protocol/exceptions.ts'
+import { abortError, abortedResult, stoppedResult } from './abort.ts'
 import type {
   AbortReason,
   Pool,

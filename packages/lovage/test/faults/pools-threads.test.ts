@@ -101,6 +101,19 @@ for (const [name, message] of [
     expect(pool.faults).toEqual([])
   })
 
+test('whatever is thrown past a task, it fails alone, in few words and without the password', async () => {
+  await using pool = await threadsPool({ slots: 2 })
+  const neighbour = start(pool, request('heeding'))
+  await neighbour.begun
+  expect(await start(pool, request('strayHostile')).result).toMatchObject({ kind: 'threw' })
+  const long = await start(pool, request('strayLong')).result
+  expect(long).toMatchObject({ kind: 'threw', error: { message: expect.stringContaining('amqp://me:***@host') } })
+  expect(JSON.stringify(long).length).toBeLessThan(80_000)
+  expect(JSON.stringify(long)).not.toContain('hunter2')
+  pool.abort(neighbour.runId, 'revoked')
+  expect(await neighbour.result).toMatchObject({ kind: 'aborted', reason: 'revoked' })
+})
+
 test('while a thread finishes its runs, its successor gets no more than the free slots', async () => {
   await using pool = await threadsPool({ slots: 2 })
   const neighbour = start(pool, request('heeding'))
