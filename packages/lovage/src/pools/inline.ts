@@ -67,10 +67,18 @@ class InlinePool implements Pool {
     return run.result
   }
 
-  abort(runId: number, reason: AbortReason): void {
+  takeBack(runId: number): void {
+    this.#abortWaiting(runId, 'shutdown')
+  }
+
+  #abortWaiting(runId: number, reason: AbortReason): void {
     const at = this.#waiting.findIndex(run => run.request.runId === runId)
     const [waiting] = at < 0 ? [] : this.#waiting.splice(at, 1)
     waiting?.end(abortedResult(waiting.request, reason))
+  }
+
+  abort(runId: number, reason: AbortReason): void {
+    this.#abortWaiting(runId, reason)
     const running = this.#running.get(runId)
     if (running !== undefined) abortInline(running, reason)
   }

@@ -40,15 +40,19 @@ export class IsolatedRuns {
 
   /** False: no such run is here. */
   abort(runId: number, reason: AbortReason, forceAfterMs?: number): boolean {
-    const waiting = this.#waiting.find(run => run.request.runId === runId)
-    if (waiting !== undefined) {
-      this.#waiting = this.#waiting.filter(run => run !== waiting)
-      waiting.end(abortedResult(waiting.request, reason))
-      return true
-    }
+    if (this.abortWaiting(runId, reason)) return true
     const child = [...this.#children].find(each => each.run.request.runId === runId)
     child?.abort(reason, forceAfterMs)
     return child !== undefined
+  }
+
+  /** Only if it has no process yet; false: no such run waits here. */
+  abortWaiting(runId: number, reason: AbortReason): boolean {
+    const waiting = this.#waiting.find(run => run.request.runId === runId)
+    if (waiting === undefined) return false
+    this.#waiting = this.#waiting.filter(run => run !== waiting)
+    waiting.end(abortedResult(waiting.request, reason))
+    return true
   }
 
   /** Ends all of them; resolves when no child is left. */

@@ -100,6 +100,8 @@ export interface Pool {
   run(request: RunRequest, onReport: (report: RunReport) => void): Promise<RunResult>
   /** Aborts the run's signal; with `forceAfterMs` it is ended by force when it has not ended by then. Unknown runs: nothing. */
   abort(runId: number, reason: AbortReason, forceAfterMs?: number): void
+  /** Gives up a run that has not begun: it ends as aborted by `shutdown`. Of one that has begun, or is unknown: nothing. */
+  takeBack(runId: number): void
   stats(): PoolStats
   /** Ends at once what still runs; those runs end as `lost`. Idempotent. */
   stop(): Promise<void>

@@ -120,6 +120,13 @@ class ThreadsPool implements Pool {
     run.after(this.#options.clock, forceAfterMs, () => this.#force(run, forcedResult(run.request, reason)))
   }
 
+  takeBack(runId: number): void {
+    const [thread, run] = this.#find(runId)
+    if (run === undefined) {
+      if (!this.#abortWaiting(runId, 'shutdown')) this.#isolated.abortWaiting(runId, 'shutdown')
+    } else if (thread.takeBack(run)) run.end(abortedResult(run.request, 'shutdown'))
+  }
+
   stats(): PoolStats {
     let running = this.#isolated.running
     for (const thread of this.#threads) for (const run of thread.runs.values()) if (thread.hasStarted(run)) running++

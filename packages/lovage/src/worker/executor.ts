@@ -61,8 +61,10 @@ export interface ExecutorOptions {
 
 /** A task that ends sooner than this never shows STARTED: its end is written in the same breath. */
 const startedAfterMs = 10
-/** How long a delivery waits behind slow ones before another worker may have it. */
+/** How long deliveries wait behind slow ones before other workers may have them, all but as many as there are slots. */
 const longestWaitMs = 250
+/** And those too, which would be the next to run here. */
+const longestKeptMs = 1000
 /** Deliveries waiting for their time in this process; beyond it they go back to the broker. */
 const dueLimit = 10_000
 /** An eta further away than this is the broker's to wait for, where it can. */
@@ -137,8 +139,7 @@ export class Executor {
   returnUnstarted(): void {
     this.#draining = true
     for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) void this.#settle(run, Outcome.returned())
-    const queuedInPool = [...this.#running.values()].slice(this.#options.slots)
-    for (const run of queuedInPool) this.#abort(run, 'shutdown')
+    for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
   }
 
   /** Tells all that runs to stop; it is given back. After `forceAfterMs` it is ended by force. */
@@ -216,7 +217,7 @@ export class Executor {
       case 'run':
         run.isolated = verdict.isolated
         run.careful = verdict.markStarted
-        return this.#enqueue(run)
+        return this.#enqueue(run, now)
       default:
         return verdict satisfies never
     }
@@ -232,9 +233,10 @@ export class Executor {
 
   // ── start, run ────────────────────────────────────────────────────────────────────────────────────
 
-  #enqueue(run: Run): void {
+  #enqueue(run: Run, now: number): void {
     crashPoint('W3')
     run.phase = 'waiting'
+    run.waitsSince = now
     this.#backlog.push(run)
     if (run.delivery.redelivered || run.request.etaAt !== undefined) this.#pump()
   }
@@ -243,11 +245,14 @@ export class Executor {
     const { slots } = this.#options
     const window = this.#throughput.window()
     for (let next = this.#backlog[0]; next !== undefined; next = this.#backlog[0]) {
-      // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile
-      const room = next.careful || this.#marking > 0 ? slots : window
+      const { expiresAt } = next.request
+      // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires
+      const room = next.careful || expiresAt !== undefined || this.#marking > 0 ? slots : window
       if (this.#running.size >= room) return
       this.#backlog.shift()
-      this.#run(next)
+      if (expiresAt !== undefined && expiresAt <= this.#options.clock.now())
+        void this.#settle(next, Outcome.revoked('expired'))
+      else this.#run(next)
     }
   }
 
@@ -331,7 +336,7 @@ export class Executor {
 
   #ended(run: Run, result: RunResult): void {
     this.#running.delete(run.runId)
-    this.#throughput.finished()
+    if (result.kind !== 'aborted' || result.began) this.#throughput.finished()
     crashPoint('W6')
     const policy = run.task?.policy ?? fallbackPolicy
     const now = this.#options.clock.now()
@@ -414,12 +419,25 @@ export class Executor {
     }
   }
 
-  /** Deliveries that wait behind slow tasks go back, for workers that are free. */
+  /** Deliveries that wait behind slow tasks, in the pool or before it, go back, for workers that are free. */
   #returnStuck(): void {
-    const first = this.#backlog[0]
-    if (first === undefined || this.#options.clock.now() - first.receivedAt < longestWaitMs) return
-    const keep = this.#options.slots
-    for (const run of this.#backlog.splice(keep)) void this.#settle(run, Outcome.returned())
+    const queued = this.#queuedInPool()
+    const first = queued[0] ?? this.#backlog[0]
+    if (first === undefined) return
+    const waitedMs = this.#options.clock.now() - first.waitsSince
+    if (waitedMs < longestWaitMs) return
+    // told first, or what goes back comes again at once
+    this.#throughput.stalled()
+    this.#tellPrefetch()
+    const keep = waitedMs < longestKeptMs ? this.#options.slots : 0
+    for (const run of queued.slice(keep)) this.#options.pool.takeBack(run.runId)
+    const stuck = this.#backlog.splice(Math.max(0, keep - queued.length))
+    for (const run of stuck) void this.#settle(run, Outcome.returned())
+  }
+
+  /** Handed to the pool and behind those that run; some may have begun, whose predecessors' ends are not told yet. */
+  #queuedInPool(): Run[] {
+    return this.#running.size > this.#options.slots ? [...this.#running.values()].slice(this.#options.slots) : []
   }
 
   #tellPrefetch(): void {

@@ -22,6 +22,8 @@ export interface Run {
   readonly factsAreKept: boolean
   phase: 'due' | 'waiting' | 'running' | 'settling'
   runId: number
+  /** Epoch ms since when it waits for a slot. */
+  waitsSince: number
   /** Epoch ms; undefined before it was handed to the pool. */
   startedAt: number | undefined
   /** Its STARTED is written. */
@@ -43,6 +45,7 @@ export function createRun({ delivery, request, task, receivedAt, factsAreKept, r
     factsAreKept,
     runId,
     phase: 'waiting',
+    waitsSince: receivedAt,
     startedAt: undefined,
     announced: false,
     isolated: false,

@@ -23,6 +23,12 @@ export class Throughput {
     this.#finished++
   }
 
+  /** What was quick is not any more: begins anew, from the slots alone. */
+  stalled(): void {
+    this.#perTick = 0
+    this.#finished = 0
+  }
+
   /** Ends a measurement. */
   tick(): void {
     this.#perTick = Math.max(this.#finished, Math.floor(this.#perTick * 0.75))

@@ -170,6 +170,10 @@ class SimulatedPool implements Pool {
     else if (forceAfterMs !== undefined) this.#endAfter(run, forceAfterMs, forced(reason, error))
   }
 
+  takeBack(runId: number): void {
+    if (!this.#running.has(runId)) this.abort(runId, 'shutdown')
+  }
+
   async stop(): Promise<void> {
     for (const run of [...this.#running.values(), ...this.#waiting.splice(0)]) this.#lose(run, false)
   }

@@ -53,6 +53,19 @@ test('a run that waits is aborted at once', async () => {
   })
 })
 
+test('a run that has not begun can be taken back; one that has is left alone', async () => {
+  await using pool = await inlinePool(1)
+  const begun = start(pool, request('heeding'))
+  await begun.begun
+  const waiting = start(pool, request('echo'))
+  pool.takeBack(waiting.runId)
+  expect(await waiting.result).toMatchObject({ kind: 'aborted', reason: 'shutdown', began: false })
+  pool.takeBack(begun.runId)
+  pool.takeBack(-1)
+  pool.abort(begun.runId, 'revoked')
+  expect(await begun.result).toMatchObject({ kind: 'aborted', reason: 'revoked' })
+})
+
 test('stop ends what runs and what waits as lost, and a stopped pool may start again', async () => {
   await using pool = await inlinePool(1)
   const runs = [start(pool, request('heeding')), start(pool, request('echo'))]

@@ -101,6 +101,19 @@ test('a run that has not started is aborted at once, even behind a task that blo
   expect(await handedOver.result).toMatchObject({ kind: 'aborted', reason: 'revoked', error: { message: 'revoked' } })
 })
 
+test('a run that has not begun can be taken back; one that has is left alone', async () => {
+  await using pool = await threadsPool({ slots: 1 })
+  const begun = start(pool, request('heeding'))
+  await begun.begun
+  const waiting = start(pool, request('echo'))
+  pool.takeBack(waiting.runId)
+  expect(await waiting.result).toMatchObject({ kind: 'aborted', reason: 'shutdown', began: false })
+  pool.takeBack(begun.runId)
+  pool.takeBack(-1)
+  pool.abort(begun.runId, 'revoked')
+  expect(await begun.result).toMatchObject({ kind: 'aborted', reason: 'revoked' })
+})
+
 test('an abort of an unknown run does nothing', async () => {
   await using pool = await threadsPool()
   pool.abort(-1, 'revoked', 0)

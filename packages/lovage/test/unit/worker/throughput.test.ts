@@ -22,3 +22,9 @@ it('holds about two ticks of work for short ones, and no more than a thousand', 
 it('comes back to the slots within a second when tasks turn long', () => {
   expect(afterTicks(new Throughput(4), [500, ...Array.from({ length: 25 }, () => 0)]).prefetch()).toBe(4)
 })
+
+it('begins anew when what was quick has stalled', () => {
+  const throughput = afterTicks(new Throughput(4), [500])
+  throughput.stalled()
+  expect([throughput.prefetch(), throughput.window()]).toEqual([4, 4])
+})
