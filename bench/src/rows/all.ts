@@ -1,4 +1,5 @@
 import { bounds } from './bounds.ts'
+import { browser } from './browser.ts'
 import { depth } from './depth.ts'
 import { endToEnd } from './end-to-end.ts'
 import { enqueue, enqueueOne } from './enqueue.ts'
@@ -15,6 +16,7 @@ export const rows: readonly Row[] = [
   endToEnd,
   roundTrip,
   progress,
+  browser,
   idle,
   start,
   depth,

@@ -7,7 +7,7 @@ export type Figures = Readonly<Record<string, number>>
 
 export interface Metric {
   readonly name: string
-  readonly unit: '/s' | 'ms' | 'µs' | 'ns' | '%' | 'MB' | '×'
+  readonly unit: '/s' | 'ms' | 'µs' | 'ns' | '%' | 'MB' | 'kB' | '×'
   /** Shown instead of the name. */
   readonly label?: string
   /** Of the machine and not of the side: not compared. */

@@ -175,5 +175,5 @@ async function expectInert(page: Page): Promise<void> {
 
 /** As a browser lays text out: without what has no width, spaces as one. */
 function plain(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u202e\ufffd\s]+/g, ' ').trim()
+  return text.replaceAll(/[\p{Cc}\u202e\ufffd\s]+/gu, ' ').trim()
 }
