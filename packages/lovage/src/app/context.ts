@@ -8,7 +8,7 @@ import type { Logger, ProgressDetails, RetryOptions, TaskContext, TaskRequest } 
 
 export interface ContextParts {
   readonly id: string
-  readonly signal: AbortSignal
+  readonly signal: () => AbortSignal
   readonly clock: Clock
   readonly reporter: TaskReporter
   /** Called once, when the handler asks for it. */
@@ -33,7 +33,7 @@ export class RunningTask implements TaskContext {
   }
 
   get signal(): AbortSignal {
-    return this.#parts.signal
+    return this.#parts.signal()
   }
 
   get request(): TaskRequest {
@@ -53,7 +53,7 @@ export class RunningTask implements TaskContext {
   }
 
   sleep(ms: number): Promise<void> {
-    return sleep(this.#parts.clock, ms, this.#parts.signal)
+    return sleep(this.#parts.clock, ms, this.signal)
   }
 
   retry(options: RetryOptions = {}): never {

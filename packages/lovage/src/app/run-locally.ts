@@ -49,5 +49,6 @@ function localParts(
 ): Pick<ConstructorParameters<typeof RunningTask>[0], 'id' | 'signal' | 'request'> {
   const id = uuidv7(app.clock.now())
   const request = { id, name, queue: '', retries: 0, redelivered: false, ...wire, headers: {}, rootId: id }
-  return { id, signal: new AbortController().signal, request: () => request }
+  const { signal } = new AbortController()
+  return { id, signal: () => signal, request: () => request }
 }

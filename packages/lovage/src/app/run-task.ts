@@ -73,9 +73,13 @@ class TaskRun {
   #context(): RunningTask {
     const { clock } = this.#app
     const { runId, id } = this.#request
-    const { report, signal } = this.#control
-    this.#reporter = new TaskReporter({ runId, clock, report, stateSchemas: this.#definition?.stateSchemas })
-    return new RunningTask({ id, clock, signal, reporter: this.#reporter, request: () => this.#describe() })
+    const control = this.#control
+    const { report } = control
+    const reporter = new TaskReporter({ runId, clock, report, stateSchemas: this.#definition?.stateSchemas })
+    this.#reporter = reporter
+    // a signal is made when it is asked for: most tasks never do
+    const signal = (): AbortSignal => control.signal
+    return new RunningTask({ id, clock, signal, reporter, request: () => this.#describe() })
   }
 
   #describe(): TaskRequest {

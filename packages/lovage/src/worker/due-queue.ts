@@ -43,9 +43,14 @@ export class DueQueue<T> {
     return true
   }
 
+  /** What waits, in no order. */
+  items(): T[] {
+    return this.#heap.map(entry => entry.item)
+  }
+
   /** Empties it and gives what waited. */
   drain(): T[] {
-    const items = this.#heap.map(entry => entry.item)
+    const items = this.items()
     this.#heap = []
     this.#arm()
     return items

@@ -74,8 +74,6 @@ export class Executor {
   readonly #options: ExecutorOptions
   readonly #throughput: Throughput
   readonly #due: DueQueue<Run>
-  /** Everything not yet settled, by task id; of two deliveries with one id, the latest. */
-  readonly #byId = new Map<string, Run>()
   #heldCount = 0
   readonly #backlog: Run[] = []
   /** Handed to the pool, in that order: the first `slots` of them are the ones that run. */
@@ -125,14 +123,17 @@ export class Executor {
     this.#pump()
   }
 
-  /** Revokes a task that is here: waiting or due ends at once, running is told. */
+  /**
+   * Revokes a task that is here, every delivery of it: waiting or due ends at once, running is told. Looked for one by
+   * one, because it is rare; one whose state is being read is asked about before it goes on.
+   */
   revoke(id: string, terminate: boolean, graceMs: number): void {
-    const run = this.#byId.get(id)
-    if (run === undefined || run.phase === 'settling') return
-    if (run.phase === 'running')
-      return this.#abort(run, terminate ? 'terminated' : 'revoked', terminate ? graceMs : undefined)
-    this.#forgetWaiting(run)
-    void this.#settle(run, Outcome.revoked('revoked'))
+    for (const run of this.#running.values())
+      if (run.request.id === id) this.#abort(run, terminate ? 'terminated' : 'revoked', terminate ? graceMs : undefined)
+    for (const run of [...this.#backlog, ...this.#due.items()].filter(({ request }) => request.id === id)) {
+      this.#forgetWaiting(run)
+      void this.#settle(run, Outcome.revoked('revoked'))
+    }
   }
 
   /** Gives back all that does not run yet, and whatever arrives from now on. */
@@ -185,7 +186,6 @@ export class Executor {
     const factsAreKept = this.#options.backend.atomic && cameWithRecord(request)
     const run = createRun({ delivery, request, task, receivedAt, factsAreKept, runId: this.#nextRunId++ })
     this.#heldCount++
-    this.#byId.set(request.id, run)
     this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())
     return run
   }
@@ -358,7 +358,6 @@ export class Executor {
     })
     const answer = await this.#insist('settle a delivery', () => this.#trySettle(settlement))
     this.#heldCount--
-    if (this.#byId.get(run.request.id) === run) this.#byId.delete(run.request.id)
     this.#options.events.settled?.(run, outcome, answer === 'lost')
     if (this.#heldCount === 0) this.#becomeIdle()
   }
