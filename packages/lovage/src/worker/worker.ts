@@ -211,7 +211,7 @@ export class Worker {
       pid: process.pid,
       host: hostname(),
       queues: this.queues,
-      tasks: [...this.#internals.tasks.keys()],
+      tasks: tasksHere(this.#internals),
       concurrency,
       pool,
       startedAt: this.#clock.now(),
@@ -298,9 +298,13 @@ function checkTasks(app: AppInternals): void {
       { details: { ...twice } },
     )
   }
-  const implemented = [...app.tasks.values()].some(task => task.handler !== undefined)
-  if (!implemented)
+  if (tasksHere(app).length === 0)
     throw new ConfigurationError('0 tasks: what was loaded defines none. -I, or `include` in new Lovage()?')
+}
+
+/** Names of the tasks that can be run here: what is only declared cannot. */
+function tasksHere(app: AppInternals): readonly string[] {
+  return [...app.tasks.values()].filter(({ handler }) => handler !== undefined).map(({ name }) => name)
 }
 
 function joinEvents(first: ExecutorEvents, second: ExecutorEvents | undefined): ExecutorEvents {

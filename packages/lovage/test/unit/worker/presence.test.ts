@@ -5,6 +5,9 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { presencePrefix } from '../../../src/core/keys.ts'
 import type { Coordination } from '../../../src/coordination.ts'
 import { openMemory } from '../../../src/drivers/memory/memory.ts'
+import { internals } from '../../../src/app/internals.ts'
+import { startTestWorker } from '../../../src/testing/index.ts'
+import { Lovage } from '../../../src/index.ts'
 import { livingWorkers, Presence, type WorkerCard } from '../../../src/worker/presence.ts'
 
 async function openCoordination(): Promise<Coordination> {
@@ -54,4 +57,13 @@ it('takes over the name of a worker of this host that is dead, and does not coun
   expect(await presence.start(card(), fail)).toBe(dead.node)
   await presence.stop()
   await coordination.close()
+})
+
+it('tells the tasks that the worker can run, not those that others implement', async () => {
+  const app = new Lovage('test')
+  app.declareTask('python.resize')
+  app.task('core.tasks.add', () => null)
+  await using _worker = await startTestWorker(app)
+  const { coordination } = await internals(app).backend()
+  expect((await livingWorkers(coordination)).map(({ tasks }) => tasks)).toEqual([['core.tasks.add']])
 })
