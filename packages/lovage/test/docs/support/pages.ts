@@ -20,7 +20,7 @@ export interface Page {
 
 /** Every Markdown file of the repository that people read. */
 export function readAllPages(): Page[] {
-  const ignored = ['node_modules', 'publish', 'dist', '.git']
+  const ignored = ['node_modules', 'publish', 'dist', '.git', '.run', '.next']
   const paths = globSync('**/*.md', { cwd: root, exclude: name => ignored.includes(name.split('/').at(-1) ?? '') })
   return paths.map(path => readPage(path.replaceAll('\\', '/'))).sort((a, b) => (a.path < b.path ? -1 : 1))
 }
