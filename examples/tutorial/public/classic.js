@@ -39,5 +39,5 @@ async function poll(id, cells) {
     cells.progression.textContent = typeof status.progression === 'number' ? `${Math.round(status.progression)} %` : '–'
     cells.info.textContent = status.info === 'None' ? '' : status.info
   }
-  if (!['SUCCESS', 'FAILURE', 'REVOKED'].includes(status?.state)) setTimeout(poll, pollMs, id, cells)
+  if (!['SUCCESS', 'FAILURE', 'REVOKED'].includes(status?.state)) setTimeout(() => void poll(id, cells), pollMs)
 }

@@ -1,6 +1,5 @@
 /** The examples for Express and Next.js, started as their users start them, with one worker for the same tasks. */
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
@@ -8,8 +7,6 @@ import { Child } from '../faults/support/child.ts'
 import { useBrowser } from './support/browser.ts'
 import { hasChromium } from './support/chromium.ts'
 import { openPage, repository, Tutorial } from './support/tutorial.ts'
-
-const require = createRequire(join(repository, 'examples/next/package.json'))
 
 describe.runIf(hasChromium)('the example for', () => {
   const openContext = useBrowser()
@@ -36,7 +33,7 @@ describe.runIf(hasChromium)('the example for', () => {
   test('Next.js builds, sends a task from a server action and shows it by the hook', { timeout: 180_000 }, async () => {
     const folder =
       (await run([join(repository, 'scripts/next-example.js')], repository)).trim().split('\n').at(-1) ?? ''
-    const next = require.resolve('next/dist/bin/next')
+    const next = join(repository, 'node_modules/next/dist/bin/next')
     const built = await run([next, 'build'], folder)
     expect(built).toContain('Compiled successfully')
 

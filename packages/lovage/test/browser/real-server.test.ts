@@ -101,7 +101,7 @@ describe.runIf(hasChromium)('a page, its server and a worker', () => {
     await site?.stop()
     step()
     site = await serve(app, port)
-    await page.getByText('25%').waitFor()
+    await page.getByText('25%', { exact: true }).waitFor()
     await page.locator('lovage-task[link=live]').waitFor()
     expect(await page.getByText('Reconnecting').count()).toBe(0)
   })
