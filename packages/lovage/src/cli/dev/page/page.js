@@ -9,13 +9,12 @@ let hasElements = false
 const words = { starting: 'Worker: starting…', running: 'Worker: ready', stopped: 'Worker: stopped' }
 const broken = 'The file does not load: the terminal says why. Save it to try again.'
 
-void follow()
+follow()
 document.addEventListener('visibilitychange', () => document.hidden || void look())
 document.addEventListener('lovage-ready', () => void look())
 
-async function follow() {
-  await look()
-  setTimeout(() => void follow(), document.hidden ? 5 * everyMs : everyMs)
+function follow() {
+  void look().finally(() => setTimeout(follow, document.hidden ? 5 * everyMs : everyMs))
 }
 
 async function look() {
