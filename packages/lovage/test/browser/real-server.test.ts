@@ -89,7 +89,7 @@ describe.runIf(hasChromium)('a page, its server and a worker', () => {
     await count.applyAsync([2], { owner: 'bob' })
     await page.getByRole('button', { name: 'Cancel Count' }).nth(1).waitFor()
     step()
-    await page.getByText('Done').waitFor()
+    await page.getByText('Done', { exact: true }).waitFor()
     expect(await page.getByRole('rowheader').count()).toBe(2)
   })
 
@@ -109,8 +109,8 @@ describe.runIf(hasChromium)('a page, its server and a worker', () => {
   it('tell of a handle that leads nowhere', async () => {
     await start()
     const page = await open(element('v1.k.e30.forged') + element('no-such-id'))
-    await page.getByText('This task cannot be shown here.').waitFor()
-    await page.getByText('This task does not exist or has expired.').waitFor()
+    await page.getByText('This task cannot be shown here.', { exact: true }).waitFor()
+    await page.getByText('This task does not exist or has expired.', { exact: true }).waitFor()
     expect(await page.locator('lovage-task[link=gone]').count()).toBe(2)
   })
 })

@@ -72,7 +72,7 @@ describe.runIf(hasChromium)('the tutorial', () => {
       await page.keyboard.press('Control+A')
       await page.keyboard.type('abc')
       await page.keyboard.press('Enter')
-      await page.getByText('expected number').waitFor()
+      await row(page, 0).getByText('expected number').waitFor()
       await focus(page, 'Seconds')
       await page.keyboard.press('Control+A')
       await page.keyboard.type('40')
