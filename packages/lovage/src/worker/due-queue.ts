@@ -1,6 +1,8 @@
 /** Deliveries that wait for their time in the worker's memory, where the broker has no delay of its own. Bounded; one timer. */
 import type { Clock, Timer } from '../core/clock.ts'
 
+const longestWaitMs = 60_000
+
 interface Entry<T> {
   readonly dueAt: number
   readonly item: T
@@ -59,8 +61,10 @@ export class DueQueue<T> {
   #arm(): void {
     this.#timer?.cancel()
     const first = this.#heap[0]
-    this.#timer =
-      first === undefined ? undefined : this.#clock.after(first.dueAt - this.#clock.now(), () => this.#fire())
+    if (first === undefined) return
+    // the wall clock may jump, and a timer does not see it: looked at again within a minute
+    const ms = Math.min(first.dueAt - this.#clock.now(), longestWaitMs)
+    this.#timer = this.#clock.after(ms, () => this.#fire())
   }
 
   #fire(): void {
