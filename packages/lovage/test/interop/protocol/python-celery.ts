@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 /** A Python that can import Celery. */
@@ -9,9 +9,19 @@ export interface PythonCelery {
 
 /**
  * All that are found: those named in LOVAGE_TEST_PYTHON (several, separated by `:`), else the system's and the one on
- * the path.
+ * the path. In CI a missing one is installed.
+ * @throws {Error} CI has none, and it could not be installed.
  */
 export function findPythonCelery(): PythonCelery[] {
+  const found = search()
+  if (found.length > 0 || !process.env['CI']) return found
+  spawnSync(process.execPath, ['scripts/servers.js', 'python3-celery'], { stdio: 'inherit' })
+  const installed = search()
+  if (installed.length === 0) throw new Error('CI needs a Python with Celery, and it could not be installed.')
+  return installed
+}
+
+function search(): PythonCelery[] {
   const candidates = process.env['LOVAGE_TEST_PYTHON']?.split(':') ?? ['python3', '/usr/bin/python3']
   const found = candidates.flatMap(python => {
     const version = versionOf(python)
