@@ -5,6 +5,7 @@ const folders = ['unit', 'docs', 'simulation', 'conformance', 'interop', 'faults
 export default defineConfig({
   test: {
     reporters: ['default', './test-support/counts-reporter.ts'],
+    globalSetup: './test-support/rabbitmq-global.ts',
     projects: folders.map(name => ({
       extends: true,
       test: { name, include: [`packages/lovage/test/${name}/**/*.test.ts`], environment: 'node' },
