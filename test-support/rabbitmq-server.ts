@@ -216,7 +216,8 @@ async function createRabbit(options: RabbitOptions): Promise<RabbitServer> {
     port: options.port ?? port ?? 0,
     distPort: distPort ?? 0,
     epmdPort: epmdPort ?? 0,
-    node: `lovage${distPort}@localhost`,
+    // the data belong to the node's name
+    node: options.dir === undefined ? `lovage${distPort}@localhost` : 'lovage@localhost',
     cookie,
     dir,
   }
