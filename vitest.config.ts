@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const folders = ['unit', 'docs', 'simulation', 'conformance', 'interop', 'faults', 'browser']
+const folders = ['unit', 'docs', 'fuzz', 'simulation', 'conformance', 'interop', 'faults', 'browser']
 
 export default defineConfig({
   test: {

@@ -3,6 +3,10 @@
 const pattern =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:Z|([+-])(\d{2}):?(\d{2})?(?::?(\d{2})(?:\.\d+)?)?)?)?$/
 
+/** Python's years: 1 to 9999. */
+const firstInstant = -62_135_596_800_000
+const lastInstant = 253_402_300_799_999
+
 /**
  * Milliseconds, or undefined when `text` is no time. Without an offset it is UTC, as Celery takes it; what is finer
  * than a millisecond is cut off.
@@ -19,7 +23,9 @@ export function parseIsoTime(text: string): number | undefined {
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
   const milliseconds = Number((match[7] ?? '').padEnd(3, '0').slice(0, 3))
   const offset = (part(9) * 3600 + part(10) * 60 + part(11)) * (match[8] === '-' ? -1 : 1)
-  return date.setUTCHours(hour, minute, second, milliseconds) - offset * 1000
+  const at = date.setUTCHours(hour, minute, second, milliseconds) - offset * 1000
+  // an offset may lead out of the years that can be written
+  return at >= firstInstant && at <= lastInstant ? at : undefined
 }
 
 /** As Python's `isoformat`: six digits of fraction or none, and `+00:00` for the `Z` that Python before 3.11 cannot read. */

@@ -77,7 +77,11 @@ function errorOf(result: unknown, traceback: unknown, ours: unknown): unknown {
 
 /** Python stores NaN and infinities, which never leave here: they become null. */
 function encodeTolerantly(value: unknown): string {
-  return encodeJson(withoutNonFinite(value))
+  try {
+    return encodeJson(withoutNonFinite(value), 'result')
+  } catch (cause) {
+    throw new DecodeError(`The result cannot be kept: ${(cause as Error).message}`, { cause })
+  }
 }
 
 function withoutNonFinite(value: unknown): unknown {

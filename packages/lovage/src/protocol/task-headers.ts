@@ -39,7 +39,7 @@ export function readHeaders(headers: Headers, wire: WireMessage, limits: DecodeL
     queuedAt: count(headers, 'lovage_queued_at'),
     replayOf: text(headers['lovage_replay_of']),
     maxRetries: count(headers, 'lovage_max_retries'),
-    headers: customHeaders(headers, limits.maxHeaderBytes),
+    headers: customHeaders(wire.headers, limits.maxHeaderBytes),
   }
 }
 
@@ -62,12 +62,20 @@ function customHeaders(headers: Headers, maxBytes: number): Headers {
     if (typeof value === 'string') size += value.length
     // set on an object, `__proto__` is no key
     if (knownHeaders.has(name) || name === '__proto__') continue
-    if (typeof value === 'object' && value !== null) size += JSON.stringify(value).length
+    if (typeof value === 'object' && value !== null) size += sizeOf(name, value)
     custom ??= {}
     custom[name] = value
   }
   if (size > maxBytes) throw new DecodeError(`The headers have ${size} characters; the limit is ${maxBytes}.`)
   return custom ?? noHeaders
+}
+
+function sizeOf(name: string, value: object): number {
+  try {
+    return JSON.stringify(value).length
+  } catch (cause) {
+    throw new DecodeError(`The header "${name}" cannot be read: it is nested too deep, or no JSON value.`, { cause })
+  }
 }
 
 function requiredText(headers: Headers, name: string): string {

@@ -157,8 +157,7 @@ export function decodeTaskHeaders(wire: WireMessage, limits: DecodeLimits = defa
     throw new DecodeError('This is no task: it has no header "task", and its body is no protocol 1 message.')
   }
   // protocol 1 calls the group a task set
-  const headers = { ...body, group: body['group'] ?? body['taskset'] }
-  return { ...readHeaders(headers, wire, limits), headers: wire.headers }
+  return readHeaders({ ...body, group: body['group'] ?? body['taskset'] }, wire, limits)
 }
 
 /**

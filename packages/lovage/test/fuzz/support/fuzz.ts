@@ -1,0 +1,98 @@
+/**
+ * One property: first the cases of its corpus, which failed once, then random ones. `npm test` plays the same cases
+ * every time; `npm run fuzz` sets the seed and the time by LOVAGE_FUZZ_SEED and LOVAGE_FUZZ_MS, and with
+ * LOVAGE_FUZZ_KEEP writes a failing case, shrunk, into the corpus.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import fc, { type Arbitrary, type RunDetails } from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { caseText, parseCase } from './cases.ts'
+
+export interface Property<T> {
+  readonly of: Arbitrary<T>
+  /** Throws when the property does not hold. */
+  readonly holds: (given: T) => void | Promise<void>
+  /** Random cases in `npm test`. @default 500 */
+  readonly runs?: number
+}
+
+/** Of one property in `npm test`, at most. */
+const shortMs = 1500
+const longMs = Number(process.env['LOVAGE_FUZZ_MS'] ?? 0)
+const isLong = longMs > 0
+const seed = Number(process.env['LOVAGE_FUZZ_SEED'] ?? 20_261_122)
+
+/**
+ * Properties about one subject. Each has its cases in `corpus/SUBJECT.json`: `{"PROPERTY": [case, …]}`.
+ */
+export function fuzz(subject: string, properties: Readonly<Record<string, Property<never>>>): void {
+  const corpus = new Corpus(subject)
+  describe(subject, () => {
+    it('has no corpus of properties that are gone', () => {
+      expect(corpus.names().filter(name => !(name in properties))).toEqual([])
+    })
+    for (const [name, property] of Object.entries(properties)) {
+      it(name, { timeout: 60_000 + longMs * 2 }, () => check(corpus, name, property as unknown as Property<unknown>))
+    }
+  })
+}
+
+/** Gives a property its type. */
+export function property<T>(whole: Property<T>): Property<never> {
+  return whole as unknown as Property<never>
+}
+
+async function check(corpus: Corpus, name: string, { of, holds, runs = 500 }: Property<unknown>): Promise<void> {
+  for (const known of corpus.cases(name)) await holds(known)
+  const run = fc.asyncProperty(of, async given => {
+    await holds(given)
+  })
+  const details = await fc.check(run, {
+    seed,
+    numRuns: isLong ? Number.MAX_SAFE_INTEGER : runs,
+    interruptAfterTimeLimit: isLong ? longMs : shortMs,
+    markInterruptAsFailure: false,
+  })
+  if (!details.failed) return
+  if (process.env['LOVAGE_FUZZ_KEEP'] === '1') corpus.add(name, details.counterexample?.[0])
+  throw new Error(story(details), { cause: details.errorInstance })
+}
+
+function story(details: RunDetails<[unknown]>): string {
+  const given = details.counterexample === null ? 'nothing' : shown(details.counterexample[0])
+  return [
+    `seed ${details.seed}, after ${details.numRuns} cases and ${details.numShrinks} shrinks:`,
+    given,
+    String((details.errorInstance as Error | undefined)?.message ?? details.errorInstance),
+  ].join('\n')
+}
+
+function shown(value: unknown): string {
+  const text = caseText(value)
+  return text.length > 4000 ? `${text.slice(0, 4000)}… (${text.length} characters)` : text
+}
+
+type CasesByProperty = Readonly<Record<string, readonly unknown[]>>
+
+class Corpus {
+  readonly #url: URL
+  readonly #cases: CasesByProperty
+
+  constructor(subject: string) {
+    this.#url = new URL(`../corpus/${subject.replaceAll(' ', '-')}.json`, import.meta.url)
+    this.#cases = existsSync(this.#url) ? (JSON.parse(readFileSync(this.#url, 'utf8')) as CasesByProperty) : {}
+  }
+
+  names(): string[] {
+    return Object.keys(this.#cases)
+  }
+
+  cases(name: string): unknown[] {
+    return (this.#cases[name] ?? []).map(parseCase)
+  }
+
+  add(name: string, found: unknown): void {
+    const more = { ...this.#cases, [name]: [...(this.#cases[name] ?? []), JSON.parse(caseText(found)) as unknown] }
+    writeFileSync(this.#url, `${JSON.stringify(more, null, 2)}\n`)
+  }
+}
