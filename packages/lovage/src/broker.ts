@@ -62,9 +62,15 @@ export type Disposition =
   | { readonly kind: 'ack' }
   /**
    * Back to its place in the queue; with a delay, not before that many milliseconds from now.
-   * `crashed`: the thread or process it ran in died, which counts as a crash.
+   * `crashed`: the thread or process it ran in died, which counts as a crash. `headers`: with a delay, added to the
+   * message's, for whoever gets it next.
    */
-  | { readonly kind: 'requeue'; readonly delayMs?: number | undefined; readonly crashed?: boolean | undefined }
+  | {
+      readonly kind: 'requeue'
+      readonly delayMs?: number | undefined
+      readonly crashed?: boolean | undefined
+      readonly headers?: Readonly<Record<string, unknown>> | undefined
+    }
   /** Out of the queue into the dead letters, with the reason. */
   | { readonly kind: 'park'; readonly reason: string }
 

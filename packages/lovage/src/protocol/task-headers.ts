@@ -39,6 +39,7 @@ export function readHeaders(headers: Headers, wire: WireMessage, limits: DecodeL
     queuedAt: count(headers, 'lovage_queued_at'),
     replayOf: text(headers['lovage_replay_of']),
     maxRetries: count(headers, 'lovage_max_retries'),
+    unknownCount: count(headers, 'lovage_unknown'),
     headers: customHeaders(wire.headers, limits.maxHeaderBytes),
   }
 }
@@ -47,7 +48,7 @@ const knownHeaders: ReadonlySet<string> = new Set(
   (
     'lang task id shadow eta expires group group_index retries timelimit root_id parent_id argsrepr kwargsrepr origin ' +
     'ignore_result replaced_task_nesting stamped_headers stamps compression ' +
-    'lovage_owner lovage_tags lovage_queued_at lovage_replay_of lovage_max_retries'
+    'lovage_owner lovage_tags lovage_queued_at lovage_replay_of lovage_max_retries lovage_unknown'
   ).split(' '),
 )
 

@@ -55,6 +55,8 @@ export interface TaskMessage {
   readonly replayOf?: string | undefined
   /** The caller's own limit on retries, over the task's. */
   readonly maxRetries?: number | undefined
+  /** How often workers that do not know its name have given it back. */
+  readonly unknownCount?: number | undefined
   /** Custom headers: those that are none of the above. */
   readonly headers: Readonly<Record<string, unknown>>
 }
@@ -230,8 +232,8 @@ function assertJson(contentType: string): void {
   )
 }
 
-/** What the broker noted on the old message: on the new one it would look like a cycle. */
-const brokerHeaders = /^x-(?:death|(?:first|last)-death-.*|delivery-count|acquired-count)$/
+/** What was noted on the old message on its way: on the new one it would look like a cycle. */
+const wayHeaders = /^(?:x-(?:death|(?:first|last)-death-.*|delivery-count|acquired-count)|lovage_unknown)$/
 
 /**
  * The message of the next attempt, as Celery sends it: the same id and body, its own id as parent when it had none.
@@ -243,7 +245,7 @@ export function retryMessage(
 ): WireMessage {
   if (wire.headers['task'] === undefined) return upgradedRetry(wire, change)
   const headers: Record<string, unknown> = {}
-  for (const name in wire.headers) if (!brokerHeaders.test(name)) headers[name] = wire.headers[name]
+  for (const name in wire.headers) if (!wayHeaders.test(name)) headers[name] = wire.headers[name]
   headers['retries'] = change.retries
   headers['eta'] = timeHeader(change.etaAt)
   headers['parent_id'] ??= headers['id']

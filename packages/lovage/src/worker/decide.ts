@@ -21,6 +21,8 @@ export interface Request {
   readonly maxRetries?: number | undefined
   /** The caller's wish, over the task's. */
   readonly ignoreResult?: boolean | undefined
+  /** How often it was given back by workers that do not know its name. */
+  readonly unknownCount?: number | undefined
 }
 
 /** What the decisions need of a task's definition. */
@@ -34,8 +36,8 @@ export interface TaskPolicy {
 
 /** Celery's default for an explicit `retry()`. */
 const explicitRetries = 3
-/** Hand-overs of an unknown task name before it is parked: a rolling deploy has had about a minute by then. */
-const unknownNameDeliveries = 6
+/** How long an unknown task name is given back for, each time, before it is parked: a rolling deploy takes as long. */
+const unknownNameDelaysMs: readonly number[] = [1000, 10_000, 30_000]
 /** Crashes from which on a task runs alone in a process of its own. */
 const isolateFromCrashes = 2
 /**
@@ -77,28 +79,43 @@ export function guard(delivery: Delivery, request: Request, facts: GuardFacts): 
 /** Why it is not run, if it is not. */
 function refusal(delivery: Delivery, request: Request, facts: GuardFacts): Outcome | undefined {
   const { stored, now, policy } = facts
-  if (stored !== undefined && (isReadyState(stored.state) || stored.retries > request.retries))
-    return Outcome.superseded()
+  if (stored !== undefined && isClosed(stored, request.retries))
+    // its last holder may have died before it published what follows; who has a second copy has nothing to do with that
+    return Outcome.superseded(delivery.redelivered ? stored : undefined)
+  if (!delivery.redelivered && stored !== undefined && hasBegun(stored, request.retries)) return Outcome.superseded()
   if (facts.revoked !== undefined) return Outcome.revoked('revoked')
   if (request.expiresAt !== undefined && request.expiresAt <= now) return Outcome.revoked('expired')
-  if (policy === undefined) return unknownName(delivery, request)
+  if (policy === undefined) return unknownName(request)
   if (delivery.crashCount >= quarantineFromCrashes) return quarantined(request, delivery.crashCount)
   // early acknowledgement: whether it ran to its end is not known, and it may not run twice
-  if (!policy.acksLate && stored?.retries === request.retries && stateRank(stored.state) >= stateRank('STARTED'))
+  if (!policy.acksLate && stored !== undefined && hasBegun(stored, request.retries))
     return Outcome.failed(
       workerLost(`The worker that ran ${request.task} is gone; acksLate is false, so it is not run again`),
     )
   return undefined
 }
 
-function unknownName(delivery: Delivery, request: Request): Outcome {
-  if (delivery.deliveryCount < unknownNameDeliveries) return Outcome.returned(1000 * 2 ** (delivery.deliveryCount - 1))
+/** Other give-backs do not count: it may have been handed over often to workers that know it. */
+/** The task is at its end, or the attempt is. */
+function isClosed(stored: StoredState, retries: number): boolean {
+  return isReadyState(stored.state) || stored.retries > retries || (stored.state === 'RETRY' && stored.retries === retries)
+}
+
+/** On a first hand-over: of another copy of the message, which is its holder's, and comes again should that one die. */
+function hasBegun(stored: StoredState, retries: number): boolean {
+  return stored.retries === retries && stateRank(stored.state) >= stateRank('STARTED')
+}
+
+function unknownName(request: Request): Outcome {
+  const { unknownCount = 0 } = request
+  const delayMs = unknownNameDelaysMs[unknownCount]
+  if (delayMs !== undefined) return Outcome.unknown(delayMs, unknownCount + 1)
   return Outcome.parked(`no worker on this queue knows the task ${request.task}`, {
     type: 'NotRegistered',
     module: 'celery.exceptions',
     message: request.task,
     retryable: true,
-    note: `${delivery.deliveryCount} deliveries to workers that do not define it`,
+    note: `${unknownCount + 1} deliveries to workers that do not define it`,
   })
 }
 

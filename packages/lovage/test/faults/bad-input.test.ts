@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { Delivery } from '../../src/broker.ts'
 import type { Child } from './support/child.ts'
 import { Project, type Said } from './support/project.ts'
 import { isLong, until } from './support/until.ts'
@@ -177,7 +176,7 @@ describe('a message', () => {
     await stillWorks(project, worker)
   }, 30_000)
 
-  test('for a task that nobody knows comes back later, is parked with a reason, and can be sent again', async () => {
+  test('fault 17: for a task that nobody knows comes back later, is parked with a reason, and can be sent again', async () => {
     const project = new Project()
     const first = await project.worker()
     const { id } = await project.app.sendTask('imgs.resize', [1])
@@ -204,26 +203,34 @@ describe('a message', () => {
   }, 90_000)
 })
 
-/** Stands in for workers that do not know a task either: four times it takes it and gives it back. */
+/**
+ * Stands in for workers that are stopped before it is its turn, twenty times, and for two that do not know it either:
+ * only theirs count.
+ */
 async function handOver(project: Project, worker: Child, id: string): Promise<void> {
   worker.kill('SIGTERM')
   await worker.ended
   const backend = await project.backend()
-  let fifth: Delivery | undefined
-  const giveBack = (delivery: Delivery): Promise<unknown> =>
-    backend.settle({ delivery, disposition: { kind: 'requeue' } })
+  let settled: Promise<unknown> | undefined
+  const headers = { lovage_unknown: 3 }
   const subscription = await backend.broker.consume(['celery'], {
     prefetch: 1,
     consumer: 'neighbour@test',
     onDeliveries(batch) {
-      for (const delivery of batch)
-        if (delivery.deliveryCount < 5) void giveBack(delivery)
-        else fifth = delivery
+      for (const delivery of batch) {
+        expect(delivery.message.headers['lovage_unknown']).toBe(1)
+        const isLast = delivery.deliveryCount > 20
+        const disposition = isLast
+          ? ({ kind: 'requeue', delayMs: 1000, headers } as const)
+          : { kind: 'requeue' as const }
+        const settling = backend.settle({ delivery, disposition })
+        if (isLast) settled = settling
+      }
     },
   })
-  const last = await until(`the fifth delivery of ${id}`, () => fifth)
+  await until(`the last hand-over of ${id}`, () => settled)
+  await settled
   await subscription.close()
-  await giveBack(last)
 }
 
 describe('a worker refuses to start', () => {

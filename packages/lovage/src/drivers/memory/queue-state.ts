@@ -21,7 +21,7 @@ interface QueuedMessage {
   readonly sequence: number
   readonly id: string
   readonly queue: string
-  readonly message: WireMessage
+  message: WireMessage
   readonly priority: number
   notBefore: number
   handOvers: number
@@ -159,6 +159,7 @@ export function settle(state: QueueState, settlement: Settlement, at: Instant): 
   if (disposition.kind === 'requeue') {
     if (disposition.crashed === true) message.crashCount += 1
     message.notBefore = disposition.delayMs === undefined ? 0 : at.now + disposition.delayMs
+    message.message = withHeaders(message.message, disposition.headers)
     place(state, message, at)
   } else if (disposition.kind === 'park') {
     park(state, { id: message.id, queue: message.queue, message: message.message }, { reason: disposition.reason, at })
@@ -167,6 +168,10 @@ export function settle(state: QueueState, settlement: Settlement, at: Instant): 
     outcome: 'settled',
     records: [record, ...successors.map(each => each.record)].filter(each => each !== undefined),
   }
+}
+
+function withHeaders(message: WireMessage, headers: WireMessage['headers'] = {}): WireMessage {
+  return { ...message, headers: { ...message.headers, ...headers } }
 }
 
 function takeHeld(state: QueueState, token: string): QueuedMessage | undefined {

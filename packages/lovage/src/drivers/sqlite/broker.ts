@@ -4,6 +4,7 @@ import type {
   BrokerCapabilities,
   ConsumeOptions,
   Delivery,
+  Disposition,
   Notice,
   Page,
   ParkedMessage,
@@ -18,8 +19,8 @@ import { coerceError, describe, IllegalStateError, InvalidArgumentError } from '
 import type { WireMessage } from '../../core/wire.ts'
 import { matchesPattern } from './followers.ts'
 import type { Half } from './half.ts'
-import { toDelivery, toMessageRow, toNotice, toNoticeRow, toParked } from './messages.ts'
-import type { MessageRow, StoreEvent } from './ops.ts'
+import { headWith, toDelivery, toMessageRow, toNotice, toNoticeRow, toParked } from './messages.ts'
+import type { MessageRow, RowDisposition, StoreEvent } from './ops.ts'
 import { unpackDeliveries } from './packing.ts'
 import { mayHaveHappened } from './store-client.ts'
 
@@ -101,7 +102,13 @@ export class SqliteBroker implements Broker {
 
   settle({ delivery, disposition, successors, record }: Settlement): Promise<SettleOutcome> {
     const rows = successors === undefined ? [] : successors.map(toMessageRow)
-    return this.#half.call({ kind: 'settle', token: delivery.token, disposition, successors: rows, record })
+    return this.#half.call({
+      kind: 'settle',
+      token: delivery.token,
+      disposition: toRowDisposition(disposition, delivery.message),
+      successors: rows,
+      record,
+    })
   }
 
   async park(publication: Publication, reason: string): Promise<void> {
@@ -246,6 +253,12 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
     items.slice(index * size, (index + 1) * size),
   )
+}
+
+function toRowDisposition(disposition: Disposition, message: WireMessage): RowDisposition {
+  if (disposition.kind !== 'requeue' || disposition.headers === undefined) return disposition
+  const { headers, ...rest } = disposition
+  return { ...rest, head: headWith(message, headers) }
 }
 
 function assertPrefetch(prefetch: number): void {

@@ -1,7 +1,7 @@
 /** Messages: publish, claim, settle, give back, purge, and the dead letters. Every method runs inside a transaction. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { Disposition, Page, QueueStats } from '../../broker.ts'
-import type { DeliveryRow, MessageRow, ParkedRow } from './ops.ts'
+import type { Page, QueueStats } from '../../broker.ts'
+import type { DeliveryRow, MessageRow, ParkedRow, RowDisposition } from './ops.ts'
 import { inQueue, keyOf, keyParts } from './schema.ts'
 import type { QueueRow, Transaction } from './transaction.ts'
 
@@ -14,7 +14,7 @@ interface ClaimedRow {
   readonly body: string | Uint8Array
 }
 
-type Requeue = Disposition & { readonly kind: 'requeue' }
+type Requeue = RowDisposition & { readonly kind: 'requeue' }
 
 /** A token's parts: `queue.rank.seq.delivery`. */
 type Hold = readonly [queue: number, rank: number, seq: number, delivery: number]
@@ -61,7 +61,7 @@ export class MessageTable {
   }
 
   /** Whether the token still held. */
-  settle(token: string, owner: number, disposition: Disposition): boolean {
+  settle(token: string, owner: number, disposition: RowDisposition): boolean {
     const hold = holdOf(token)
     switch (disposition.kind) {
       case 'ack':
@@ -147,9 +147,10 @@ export class MessageTable {
     return true
   }
 
-  #requeue(hold: Hold, owner: number, { delayMs = 0, crashed = false }: Requeue): boolean {
+  #requeue(hold: Hold, owner: number, { delayMs = 0, crashed = false, head }: Requeue): boolean {
     const crashes = crashed ? 1 : 0
-    if (delayMs > 0) return this.#requeueDelayed(hold, owner, { due: Date.now() + Math.ceil(delayMs), crashes })
+    if (delayMs > 0)
+      return this.#requeueDelayed(hold, owner, { due: Date.now() + Math.ceil(delayMs), crashes, head: head ?? null })
     const { changes } = this.#statements.free.run(crashes, ...hold, owner)
     if (changes === 0) return false
     this.#tx.count(this.#queueOf(hold), { held: -1, ready: 1 })
@@ -159,9 +160,9 @@ export class MessageTable {
   #requeueDelayed(
     hold: Hold,
     owner: number,
-    { due, crashes }: { readonly due: number; readonly crashes: number },
+    { due, crashes, head }: { readonly due: number; readonly crashes: number; readonly head: string | null },
   ): boolean {
-    const { changes } = this.#statements.moveOut.run(due, hold[0], crashes, ...hold, owner)
+    const { changes } = this.#statements.moveOut.run(due, hold[0], crashes, head, ...hold, owner)
     if (changes === 0 || !this.#end(hold, owner)) return false
     this.#tx.count(this.#queueOf(hold), { delayed: 1 })
     return true
@@ -204,7 +205,7 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
     free: db.prepare(`UPDATE messages SET owner = NULL, started = 0, crashes = crashes + ? WHERE ${held}`),
     moveOut: db.prepare(
       `INSERT INTO delayed (due, queue, key, delivery, crashes, id, head, body)
-       SELECT ?, ?, key, delivery, crashes + ?, id, head, body FROM messages WHERE ${held}`,
+       SELECT ?, ?, key, delivery, crashes + ?, id, coalesce(?, head), body FROM messages WHERE ${held}`,
     ),
     moveIn: db.prepare(
       `INSERT INTO messages (key, delivery, crashes, id, head, body)

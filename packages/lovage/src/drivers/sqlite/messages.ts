@@ -18,6 +18,11 @@ export function toMessageRow({ id, queue, message, priority = 0, notBefore, reco
   return { id, queue, priority, notBefore, record, ...toParts(message) }
 }
 
+/** The head of a message with more headers. @throws {EncodeError} they cannot be carried. */
+export function headWith({ properties, headers }: WireMessage, more: WireMessage['headers']): string {
+  return toParts({ properties, headers: { ...headers, ...more }, body: '' }).head
+}
+
 export function toNoticeRow(address: string, message: WireMessage): NoticeRow {
   return { address, ...toParts(message) }
 }

@@ -41,6 +41,9 @@ export interface NoticeRow {
   readonly body: string | Uint8Array
 }
 
+/** How a delivery ends, with `head` for the one the message has from then on; undefined: it keeps its own. */
+export type RowDisposition = Disposition & { readonly head?: string | undefined }
+
 /** Every operation: what it takes, what it answers. */
 interface Operations {
   declare: { op: { queues: readonly string[] }; answer: void }
@@ -52,7 +55,12 @@ interface Operations {
   /** Whether each is still held. */
   started: { op: { tokens: readonly string[] }; answer: readonly boolean[] }
   settle: {
-    op: { token: string; disposition: Disposition; successors: readonly MessageRow[]; record: StateRecord | undefined }
+    op: {
+      token: string
+      disposition: RowDisposition
+      successors: readonly MessageRow[]
+      record: StateRecord | undefined
+    }
     answer: SettleOutcome
   }
   park: { op: { row: MessageRow; reason: string }; answer: void }

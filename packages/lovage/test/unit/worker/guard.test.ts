@@ -22,18 +22,23 @@ describe('guard', () => {
   })
 
   it.each([
-    [1, 1000],
-    [2, 2000],
-    [5, 16_000],
-  ])('gives delivery %i of an unknown name back for %i ms', (deliveryCount, delayMs) => {
-    const verdict = guard(delivery({ deliveryCount }), request(), guardFacts({ policy: undefined }))
-    expect(verdict).toEqual({ kind: 'settle', outcome: { kind: 'returned', delayMs, crashed: false } })
-  })
+    [undefined, 1000],
+    [1, 10_000],
+    [2, 30_000],
+  ])(
+    'gives an unknown name that was given back %s times back for %i ms, and counts that alone',
+    (unknownCount, delayMs) => {
+      const worn = delivery({ deliveryCount: 40, redelivered: true })
+      const verdict = guard(worn, request({ unknownCount }), guardFacts({ policy: undefined }))
+      const headers = { lovage_unknown: (unknownCount ?? 0) + 1 }
+      expect(verdict).toEqual({ kind: 'settle', outcome: { kind: 'returned', delayMs, crashed: false, headers } })
+    },
+  )
 
   it('parks an unknown name in the end, naming it', () => {
     const verdict = guard(
-      delivery({ deliveryCount: 6 }),
-      request({ task: 'imgs.resize' }),
+      delivery(),
+      request({ task: 'imgs.resize', unknownCount: 3 }),
       guardFacts({ policy: undefined }),
     )
     expect(verdict).toMatchObject({

@@ -66,6 +66,23 @@ export const settlementCases: readonly Case[] = [
     },
   },
   {
+    name: 'gives a message back with a delay and with headers that the next one reads, beside those it had',
+    needs: ['delay'],
+    async run(lab) {
+      const connection = await lab.connect()
+      await connection.broker.publish([publication('told')])
+      const inbox = await lab.consume(connection, { prefetch: 1 })
+      const first = await inbox.next()
+      for (const count of [1, 2]) {
+        const delivery = count === 1 ? first : await inbox.next()
+        await inbox.settle(delivery, { kind: 'requeue', delayMs: 10, headers: { lovage_unknown: count } })
+      }
+      const { headers, body } = (await inbox.next()).message
+      expect(headers).toEqual({ ...first.message.headers, lovage_unknown: 2 })
+      expect(body).toEqual(first.message.body)
+    },
+  },
+  {
     name: 'publishes the successors of a settlement',
     async run(lab) {
       const connection = await lab.connect()
