@@ -1,6 +1,7 @@
 /** From a call to an accepted message: id, queue, times, limits, the PENDING record; one trip for many. */
 import { hostname } from 'node:os'
 import type { Publication, PublishOutcome } from '../broker.ts'
+import { crashPoint } from '../core/crash-point.ts'
 import { EncodeError, MessageTooLargeError, PublishError } from '../core/errors.ts'
 import { uuidv7 } from '../core/id.ts'
 import type { StateRecord } from '../core/record.ts'
@@ -49,9 +50,11 @@ export async function publishDrafts(
   const backend = await app.backend()
   // without a delay of the broker's the worker waits, by the header
   const batch = backend.broker.capabilities.delay ? drafts : drafts.map(draft => ({ ...draft, notBefore: undefined }))
+  crashPoint('P1')
   const publishing = app.publish(backend, batch)
   const outcomes = signal === undefined ? await publishing : await orAborted(publishing, signal)
   assertAccepted(calls, batch, outcomes)
+  crashPoint('P4')
   hintAtMissingWorker(app, backend)
   return batch.map(({ id }) => id)
 }

@@ -7,6 +7,7 @@
  *   any → closed       by the client, `end` (with bye) or `cut`; for good
  */
 import type { AppInternals } from '../app/internals.ts'
+import { crashPoint } from '../core/crash-point.ts'
 import { isReadyState } from '../core/states.ts'
 import type { GoneReason, HandlePayload, Permission, StreamEvents } from './contract.ts'
 import type { Hub, Subscription, TaskTopic, Viewer } from './hub.ts'
@@ -217,6 +218,7 @@ export class Stream implements Viewer {
     }
     this.#waiting = undefined
     this.#write(text)
+    crashPoint('S1')
     this.#isFull()
   }
 

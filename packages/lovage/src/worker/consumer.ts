@@ -1,6 +1,7 @@
 /** Fetches for the executor: one subscription over all queues, its prefetch, and the queues that are paused. */
 import type { Backend } from '../backend.ts'
 import type { Delivery, Subscription } from '../broker.ts'
+import { crashPoint } from '../core/crash-point.ts'
 import { pausePrefix } from '../core/keys.ts'
 
 export interface ConsumerOptions {
@@ -27,6 +28,7 @@ export class Consumer {
     const subscription = await backend.broker.consume(queues, { prefetch: 0, consumer: node, onDeliveries, onEnd })
     this.#subscription = subscription
     try {
+      crashPoint('W1')
       this.#endPauses = await backend.coordination.watchKeys(pausePrefix, ({ key, value }) => {
         const queue = key.slice(pausePrefix.length)
         if (queues.includes(queue)) subscription.setPaused(queue, value !== undefined)

@@ -1,4 +1,5 @@
 /** What each operation does to the tables, inside the transaction of its batch. */
+import { crashPoint } from '../../core/crash-point.ts'
 import type { StateRecord } from '../../core/record.ts'
 import { isReadyState } from '../../core/states.ts'
 import type { Consumers } from './consumers.ts'
@@ -45,7 +46,13 @@ function messageHandlers({
 }: HandlerContext): Some<'declare' | 'publish' | 'queues' | 'stats' | 'purge'> {
   return {
     declare: ({ queues }) => queues.forEach(name => tx.queue(name)),
-    publish: ({ rows }) => rows.forEach(row => publish(row, messages, tasks)),
+    publish({ rows }) {
+      crashPoint('P5')
+      for (const row of rows) {
+        publish(row, messages, tasks)
+        crashPoint('P2')
+      }
+    },
     queues: () => messages.queues(),
     stats: ({ queue }) => messages.stats(queue),
     purge({ queue }) {

@@ -1,5 +1,6 @@
 /** This connection's row among the owners, and its watch over the others. */
 import type { Clock } from '../../core/clock.ts'
+import { crashPoint } from '../../core/crash-point.ts'
 import type { MessageTable } from './message-table.ts'
 import type { DeadOwner, OwnerTable } from './owner-table.ts'
 import type { Transaction } from './transaction.ts'
@@ -79,6 +80,7 @@ export class Ownership {
       this.#id = this.#table.add(this.#node, now)
     }
     tx.onRollback(() => ([this.#id, this.#renewedAt] = [id, renewedAt]))
+    crashPoint('W14')
   }
 
   #isMainAlive(): boolean {

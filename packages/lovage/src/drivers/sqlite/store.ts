@@ -7,6 +7,7 @@
  */
 import type { Clock, Timer } from '../../core/clock.ts'
 import { endOfTurn } from '../../core/clock.ts'
+import { crashPoint } from '../../core/crash-point.ts'
 import { StorageError } from '../../core/errors.ts'
 import { Consumers } from './consumers.ts'
 import { Database } from './database.ts'
@@ -75,6 +76,8 @@ export class Store {
   /** There may be something to claim; stays set until it was looked for with success. */
   #mustClaim = false
   #isClosed = false
+  /** Of the write transaction that ran last: what fails now has happened, and is not done again. */
+  #isCommitted = false
   /** Set by an error after which nothing can be believed. */
   #broken: ErrorRow | undefined
 
@@ -198,21 +201,26 @@ export class Store {
   /** Whether the write lock was got; if not, nothing has happened, and all of it is to be tried again. */
   #runWrites(batch: readonly Pending[], durability: Durability): boolean {
     const values: unknown[] = []
+    let answered = 0
     this.#wroteAt = this.#clock.monotonic()
     try {
       return this.#write(
         durability,
         () => batch.forEach(({ op }) => values.push(applyOp(this.#handlers, op))),
         () => {
-          batch.forEach(({ number }, index) => this.#reporter.answer(number, values[index]))
+          for (const { number, op } of batch) {
+            if (op.kind === 'publish') crashPoint('P3')
+            this.#reporter.answer(number, values[answered++])
+          }
         },
       )
     } catch (error) {
       const isShared = error instanceof StorageError || storageReason(error) !== undefined
-      if (batch.length > 1 && !isShared) this.#runApart(batch)
+      if (batch.length > 1 && !isShared && !this.#isCommitted) this.#runApart(batch)
       else {
-        this.#failAll(batch.filter(isWrite), this.#errorOf(error))
-        this.#runReads(batch.filter(isRead))
+        const left = batch.slice(answered)
+        this.#failAll(left.filter(isWrite), this.#errorOf(error))
+        this.#runReads(left.filter(isRead))
       }
       return true
     }
@@ -226,6 +234,7 @@ export class Store {
 
   /** One write transaction, with the claims that there is room for. `answer` runs after COMMIT, before any event. */
   #write(durability: Durability, apply: () => void, answer?: () => void): boolean {
+    this.#isCommitted = false
     if (!this.#database.beginWrite(durability)) return false
     this.#tx.reset()
     try {
@@ -238,6 +247,7 @@ export class Store {
       this.#tx.rolledBack()
       throw error
     }
+    this.#isCommitted = true
     if (durability === 'full') this.#database.assertInPlace()
     this.#wake()
     answer?.()
@@ -293,7 +303,7 @@ export class Store {
 
   /** Notes what cannot be healed: a failed fsync, and a file that is no longer there. */
   #errorOf(error: unknown): ErrorRow {
-    const row = toErrorRow(this.#database.path, error, isSyncFailure(error))
+    const row = toErrorRow(this.#database.path, error, this.#isCommitted || isSyncFailure(error))
     if (isSyncFailure(error) || row.reason === 'missing') this.#break(row)
     return row
   }
