@@ -126,10 +126,9 @@ class IsolatedProcess {
   }
 
   #take(message: FromTasks): void {
-    const { request } = this.run
     switch (message.kind) {
       case 'ready':
-        return this.#send({ kind: 'run', runs: packRuns([{ request, claim: 0 }]) })
+        return void this.#handOver()
       case 'load-failed':
         // its tasks are those of the thread that runs well: not the fault of this run
         return void this.kill(lostResult(message.error.message, { alone: false, suspect: false }))
@@ -144,6 +143,15 @@ class IsolatedProcess {
       default:
         message satisfies never
     }
+  }
+
+  /** Asks first: whoever notes that it begins is to note it as late as can be. */
+  async #handOver(): Promise<void> {
+    const { request } = this.run
+    const mayBegin = await this.run.mayBegin()
+    if (this.run.ended || this.run.doom !== undefined) return
+    if (mayBegin) this.#send({ kind: 'run', runs: packRuns([{ request, claim: 0 }]) })
+    else void this.kill(abortedResult(request, 'shutdown'))
   }
 
   #begin(): void {

@@ -96,8 +96,12 @@ export interface Pool {
   readonly capabilities: PoolCapabilities
   /** Loads the tasks where they will run. @throws {AppLoadError} */
   start(): Promise<void>
-  /** Runs it when a slot is free; those waiting for one run in the order given. */
-  run(request: RunRequest, onReport: (report: RunReport) => void): Promise<RunResult>
+  /**
+   * Runs it when a slot is free; those waiting for one run in the order given.
+   * @param mayBegin asked once of an isolated run, when its process is ready for it; false: it ends as aborted by
+   * `shutdown`, not begun.
+   */
+  run(request: RunRequest, onReport: (report: RunReport) => void, mayBegin?: () => Promise<boolean>): Promise<RunResult>
   /** Aborts the run's signal; with `forceAfterMs` it is ended by force when it has not ended by then. Unknown runs: nothing. */
   abort(runId: number, reason: AbortReason, forceAfterMs?: number): void
   /** Gives up a run that has not begun: it ends as aborted by `shutdown`. Of one that has begun, or is unknown: nothing. */

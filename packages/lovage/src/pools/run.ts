@@ -11,9 +11,13 @@ export interface LimitActions {
   readonly onHardLimit: () => void
 }
 
+const always = (): Promise<boolean> => Promise.resolve(true)
+
 export class Run {
   readonly request: RunRequest
   readonly onReport: (report: RunReport) => void
+  /** Asked just before an isolated run begins. */
+  readonly mayBegin: () => Promise<boolean>
   readonly result: Promise<RunResult>
   /** Of its present thread; 0: in none. */
   claim = 0
@@ -22,9 +26,10 @@ export class Run {
   #resolve: ((result: RunResult) => void) | undefined
   #timers: Timer[] | undefined
 
-  constructor(request: RunRequest, onReport: (report: RunReport) => void) {
+  constructor(request: RunRequest, onReport: (report: RunReport) => void, mayBegin: () => Promise<boolean> = always) {
     this.request = request
     this.onReport = onReport
+    this.mayBegin = mayBegin
     this.result = new Promise(resolve => {
       this.#resolve = resolve
     })

@@ -1,6 +1,7 @@
 /** How a thread or process that runs tasks begins: finds its line to the managing side, loads the tasks, serves. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { AppLoadError, IllegalStateError, LovageError, coerceError } from '../core/errors.ts'
+import { siblingFile } from '../core/sibling-file.ts'
 import { serializeError } from './messages.ts'
 import type { FromTasks, TaskPort, TaskSideInit, ToTasks } from './messages.ts'
 import type { RunTask } from './pool.ts'
@@ -48,6 +49,7 @@ async function openProcessSide(): Promise<TaskSide> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
   const exit = process.exit.bind(process)
   process.on('disconnect', () => exit(0))
+  watchParent()
   const init = await new Promise<TaskSideInit>(resolve =>
     process.once('message', message => resolve(message as TaskSideInit)),
   )
@@ -61,6 +63,17 @@ async function openProcessSide(): Promise<TaskSide> {
     },
   }
 }
+
+function watchParent(): void {
+  const file = siblingFile(import.meta.url, 'parent-watch')
+  const watch = new Worker(file, { name: 'lovage-parent', workerData: process.ppid, resourceLimits })
+  watch.unref()
+  // without it, `disconnect` is what ends this process
+  watch.on('error', () => undefined)
+}
+
+/** Of a thread that does next to nothing. */
+const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 }
 
 function toLoadError(thrown: unknown): LovageError {
   if (thrown instanceof LovageError) return thrown

@@ -98,10 +98,14 @@ class ThreadsPool implements Pool {
     }
   }
 
-  run(request: RunRequest, onReport: (report: RunReport) => void): Promise<RunResult> {
+  run(
+    request: RunRequest,
+    onReport: (report: RunReport) => void,
+    mayBegin?: () => Promise<boolean>,
+  ): Promise<RunResult> {
     if (this.#state === 'idle')
       return Promise.reject(new IllegalStateError('the pool was not started: await start() first'))
-    const run = new Run(request, onReport)
+    const run = new Run(request, onReport, mayBegin)
     if (this.#state === 'stopping' || this.#state === 'stopped') run.end(stoppedResult(request))
     else if (request.isolated === true) this.#isolated.add(run)
     else this.#wait(run)

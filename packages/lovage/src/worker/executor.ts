@@ -259,8 +259,15 @@ export class Executor {
   #run(run: Run): void {
     run.phase = 'running'
     this.#running.set(run.runId, run)
-    if (run.careful) void this.#markThenStart(run)
+    if (run.careful && !run.isolated) void this.#markThenStart(run)
     else this.#start(run)
+  }
+
+  /** An isolated run waits for a process, and is not to be blamed for a death meanwhile. */
+  async #mayBegin(run: Run): Promise<boolean> {
+    run.refusal = await this.#insist('mark a start', () => this.#mark(run))
+    run.startedAt ??= this.#options.clock.now()
+    return run.refusal === undefined
   }
 
   async #markThenStart(run: Run): Promise<void> {
@@ -287,7 +294,7 @@ export class Executor {
 
   #start(run: Run): void {
     const { request, delivery, task } = run
-    run.startedAt ??= this.#options.clock.now()
+    if (!run.isolated) run.startedAt ??= this.#options.clock.now()
     const result = this.#options.pool.run(
       {
         runId: run.runId,
@@ -302,6 +309,7 @@ export class Executor {
         isolated: run.isolated,
       },
       report => this.#report(run, report),
+      run.isolated ? () => this.#mayBegin(run) : undefined,
     )
     result.then(
       ended => this.#ended(run, ended),
@@ -340,7 +348,8 @@ export class Executor {
     crashPoint('W6')
     const policy = run.task?.policy ?? fallbackPolicy
     const now = this.#options.clock.now()
-    void this.#settle(run, classify(result, run.request, { now, random: this.#options.random(), policy }), now)
+    const random = this.#options.random()
+    void this.#settle(run, run.refusal ?? classify(result, run.request, { now, random, policy }), now)
     this.#pump()
   }
 

@@ -1,9 +1,10 @@
 /** One delivery on its way through the executor: what is known of it, and the records it leaves behind. */
 import type { Delivery } from '../broker.ts'
-import type { StateRecord, TaskFacts } from '../core/record.ts'
+import type { StateRecord, StoredState, TaskFacts } from '../core/record.ts'
 import type { Clock } from '../core/clock.ts'
 import type { TaskMessage } from '../protocol/task-message.ts'
 import type { TaskPolicy } from './decide.ts'
+import type { Outcome } from './outcome.ts'
 
 /** What the executor must know of a task it can run. */
 export interface RunnableTask {
@@ -31,7 +32,11 @@ export interface Run {
   isolated: boolean
   /** That it begins is written before it does: a suspect, or a task that may not run twice. */
   careful: boolean
+  /** Which hand-over of its message this is, as its records count them. */
+  handOver: number
   lastSeq: number
+  /** Of an isolated run, why it did not begin after all. */
+  refusal: Outcome | undefined
 }
 
 type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'factsAreKept' | 'runId'>
@@ -50,8 +55,18 @@ export function createRun({ delivery, request, task, receivedAt, factsAreKept, r
     announced: false,
     isolated: false,
     careful: false,
+    handOver: delivery.deliveryCount,
     lastSeq: 0,
+    refusal: undefined,
   }
+}
+
+/** A broker that does not count hand-overs knows less than the store: what begins now is above what the last holder wrote. */
+export function sawStored(run: Run, stored: StoredState | undefined): void {
+  if (stored?.retries !== run.request.retries) return
+  // PENDING was written for the next hand-over, this one
+  const next = stored.state === 'PENDING' ? stored.delivery : stored.delivery + 1
+  run.handOver = Math.max(run.handOver, next)
 }
 
 /** Microseconds of the monotonic clock, always above the run's last. */
@@ -62,11 +77,11 @@ export function nextSeq(run: Run, clock: Clock): number {
 
 /** A record of this run without its state. */
 export function recordBase(run: Run, clock: Clock): Omit<StateRecord, 'state'> {
-  const { request, delivery, startedAt } = run
+  const { request, startedAt } = run
   return {
     id: request.id,
     retries: request.retries,
-    delivery: delivery.deliveryCount,
+    delivery: run.handOver,
     seq: nextSeq(run, clock),
     at: clock.now(),
     startedAt,

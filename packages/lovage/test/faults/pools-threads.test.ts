@@ -1,9 +1,12 @@
 /** What tasks can do to their thread, and what becomes of them, of their neighbours and of those that wait. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { request, start, threadsPool, valueOf } from '../fixtures/pools/pool-kit.ts'
 import type { Started } from '../fixtures/pools/pool-kit.ts'
+import { until } from './support/until.ts'
 
 const timeLimit = {
   kind: 'killed',
@@ -222,6 +225,45 @@ test('an isolated run that has not begun is aborted at once', async () => {
   await first.begun
   expect(pool.stats().running).toBe(1)
 })
+
+test('an isolated run is asked about when its process is ready, one after the other, and not begun without leave', async () => {
+  await using pool = await threadsPool({ slots: 1 })
+  const asked: string[] = []
+  const leave = Promise.withResolvers<boolean>()
+  const first = pool.run(
+    request('pid', null, { isolated: true }),
+    () => undefined,
+    () => (asked.push('first'), leave.promise),
+  )
+  const second = pool.run(
+    request('pid', null, { isolated: true }),
+    () => undefined,
+    () => (asked.push('second'), Promise.resolve(true)),
+  )
+  await until('the question', () => asked.length > 0)
+  leave.resolve(false)
+  expect(await first).toMatchObject({ kind: 'aborted', reason: 'shutdown', began: false })
+  expect(await valueOf(second)).not.toBe(process.pid)
+  expect(asked).toEqual(['first', 'second'])
+})
+
+test('an isolated run that never yields does not outlive the process that started it', async () => {
+  const program = new URL('../fixtures/pools/spin-alone.ts', import.meta.url)
+  const parent = spawn(process.execPath, [fileURLToPath(program)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await once(parent.stdout.setEncoding('utf8'), 'data')) as [string]
+  const pid = Number(line)
+  expect(isAlive(pid)).toBe(true)
+  parent.kill('SIGKILL')
+  await until('the end of the isolated process', () => !isAlive(pid))
+}, 30_000)
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 test('stop ends isolated runs and leaves no process', async () => {
   await using pool = await threadsPool()
