@@ -215,6 +215,10 @@ function assertAppName(name: unknown): void {
 const optionNames: readonly string[] = [...settingNames, 'routes', 'include']
 
 function assertAppOptions(options: LovageOptions): void {
+  if (!isObject(options)) throw wrongOption('options', options, 'an object')
+  const { routes = {}, include = [] } = options
+  if (!isObject(routes)) throw wrongOption('routes', routes, `an object such as { 'ts.*': 'ts' }`)
+  if (!Array.isArray(include)) throw wrongOption('include', include, 'an array of functions')
   for (const name of Object.keys(options)) {
     if (optionNames.includes(name)) continue
     const near = nearest(name, optionNames)
@@ -222,18 +226,22 @@ function assertAppOptions(options: LovageOptions): void {
       `new Lovage(): there is no option "${name}": ${near === undefined ? `known: ${optionNames.join(', ')}` : `did you mean ${near}?`}`,
     )
   }
-  for (const [pattern, queue] of Object.entries(options.routes ?? {})) {
+  for (const [pattern, queue] of Object.entries(routes)) {
     if (typeof queue !== 'string' || queue === '')
-      throw new ConfigurationError(
-        `new Lovage(): routes["${pattern}"] is ${describe(queue)}: expected the name of a queue`,
-      )
+      throw wrongOption(`routes["${pattern}"]`, queue, 'the name of a queue')
   }
-  for (const [index, load] of (options.include ?? []).entries()) {
+  for (const [index, load] of include.entries()) {
     if (typeof load !== 'function')
-      throw new ConfigurationError(
-        `new Lovage(): include[${index}] is ${describe(load)}: expected a function such as () => import('./tasks/images.ts')`,
-      )
+      throw wrongOption(`include[${index}]`, load, `a function such as () => import('./tasks/images.ts')`)
   }
+}
+
+function wrongOption(name: string, value: unknown, expected: string): ConfigurationError {
+  return new ConfigurationError(`new Lovage(): ${name} is ${describe(value)}: expected ${expected}`)
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** The source of `() => import('./tasks/images.ts')` names the file better than anything else does. */

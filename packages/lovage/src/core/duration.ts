@@ -2,11 +2,12 @@
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** Milliseconds, or undefined when `text` is no duration. A bare number is milliseconds when `bareUnit` is 'ms', seconds when 's'. */
+/** Whole milliseconds, or undefined when `text` is no duration, or one that no number holds exactly. A bare number is milliseconds when `bareUnit` is 'ms', seconds when 's'. */
 export function parseDuration(text: string, bareUnit: 'ms' | 's'): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim())
   if (match === null) return undefined
-  return Math.round(Number(match[1]) * (unitMs[match[2] ?? bareUnit] ?? 1))
+  const ms = Math.round(Number(match[1]) * (unitMs[match[2] ?? bareUnit] ?? 1))
+  return Number.isSafeInteger(ms) ? ms : undefined
 }
 
 /** `90000` → `1m 30s`: at most two units, for people. */

@@ -57,14 +57,21 @@ export function redactJson(text: string): string {
 
 /** A broker's or store's URL fit to be printed; several, separated by `;`, too. What is no URL comes back as it is. */
 export function maskUrl(url: string): string {
-  return url.split(';').map(maskOneUrl).join(';')
+  // a `;` before anything but another URL may be part of a password
+  return url
+    .split(/;(?=\s*[a-z][a-z\d+.-]*:\/\/)/i)
+    .map(maskOneUrl)
+    .join(';')
 }
 
 function maskOneUrl(url: string): string {
   const [, scheme, rest] = /^(\s*[a-z][a-z\d+.-]*:\/\/)(.*)$/is.exec(url) ?? []
   if (scheme === undefined || rest === undefined) return redactText(url)
-  // a raw `/` or `?` in the password makes it no URL: then all before the last @ may be the password
-  const [authority, path] = splitAt(rest, URL.canParse(url) ? rest.search(/[/?#]/) : -1)
+  // a raw `/`, `?` or `#` in a password ends it too soon for a parser: all before the last @ may be the password
+  const [front] = splitAt(rest, rest.search(/[/?#]/))
+  const from = URL.canParse(url) && !/:.*@/s.test(front) ? 0 : rest.lastIndexOf('@') + 1
+  const end = rest.slice(from).search(/[/?#]/)
+  const [authority, path] = splitAt(rest, end === -1 ? -1 : from + end)
   return scheme + maskPassword(authority) + path.replace(/([?&#])([^=&#]+)=([^&#]*)/g, maskParameter)
 }
 
