@@ -56,7 +56,7 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
     },
     publish: atomic ? batch => broker.publish(batch) : batch => publishThenStore(broker, results, batch),
     settle: atomic
-      ? settlement => broker.settle(settlement)
+      ? settlement => handOver(broker, settlement)
       : settlement => storeThenSettle(broker, results, settlement),
     async close() {
       await transport.close()
@@ -83,10 +83,34 @@ async function publishThenStore(
   return outcomes
 }
 
-/** Store first, then successors and disposition: a crash in between runs the task again, it never loses its result. */
+/**
+ * Store first, then what follows, then the delivery. What follows is published from the state that is stored: where
+ * that is not ours, our caller is told so. A crash in between leaves a delivery that comes again and finds the attempt
+ * closed; whoever gets it publishes the same once more, under the same ids, and runs nothing.
+ */
 async function storeThenSettle(broker: Broker, results: ResultStore, settlement: Settlement): Promise<SettleOutcome> {
-  const { record, ...rest } = settlement
-  if (record !== undefined) await results.put(record)
+  const { record, successors = [], ...rest } = settlement
+  const isStored = record === undefined || (await results.put(record))
+  if (!isStored && settlement.disposition.kind !== 'requeue') return 'overtaken'
   crashPoint('W7')
-  return broker.settle(rest)
+  // not with the settlement: should the delivery be lost by now, they follow all the same
+  if (successors.length > 0) await publishSuccessors(broker, results, successors)
+  if (successors.length > 0) crashPoint(record?.state === 'RETRY' ? 'W10' : 'W11')
+  return handOver(broker, rest)
+}
+
+function handOver(broker: Broker, settlement: Settlement): Promise<SettleOutcome> {
+  const answered = broker.settle(settlement)
+  crashPoint('W8')
+  return answered
+}
+
+/** @throws {Error} one was not accepted, for sure or perhaps. To do it all again is safe: their ids stay. */
+async function publishSuccessors(
+  broker: Broker,
+  results: ResultStore,
+  successors: readonly Publication[],
+): Promise<void> {
+  for (const outcome of await publishThenStore(broker, results, successors))
+    if (outcome.accepted !== 'yes') throw outcome.error
 }

@@ -77,7 +77,7 @@ export type Disposition =
 export interface Settlement {
   readonly delivery: Delivery
   readonly disposition: Disposition
-  /** Messages that follow from it: a retry, later a chain's next. Published before the delivery is given up. */
+  /** Messages that follow from it: a retry, a chain's next. Published before the delivery is given up. */
   readonly successors?: readonly Publication[] | undefined
   /** The state it leaves behind. Only where `atomicSettle`: elsewhere `Backend.settle` stores it first. */
   readonly record?: StateRecord | undefined
@@ -86,8 +86,10 @@ export interface Settlement {
 /**
  * `settled`: it is done. `lost`: the delivery was no longer this worker's, nothing was published or given back;
  * a final record is still taken when the task had none.
+ * `overtaken`: what was to follow from this record would not follow from the state that is stored, because that is
+ * final already, or further. Nothing was done: ask the store, and settle with what follows from its state.
  */
-export type SettleOutcome = 'settled' | 'lost'
+export type SettleOutcome = 'settled' | 'lost' | 'overtaken'
 
 export interface ConsumeOptions {
   /** Never more unsettled deliveries than this. May be changed later. */

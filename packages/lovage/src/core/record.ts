@@ -67,6 +67,8 @@ export interface ErrorDocument {
   readonly note?: string | undefined
   /** RETRY only: epoch milliseconds of the next attempt. */
   readonly retryAt?: number | undefined
+  /** FAILURE only: why its message is among the dead letters. */
+  readonly parked?: string | undefined
   /** REVOKED only. */
   readonly reason?: 'revoked' | 'terminated' | 'expired' | undefined
 }

@@ -68,3 +68,8 @@ export function isNewer(next: StateVersion, current: StateVersion | undefined): 
 export function compareVersions(a: StateVersion, b: StateVersion): number {
   return a.retries - b.retries || a.delivery - b.delivery || stateRank(a.state) - stateRank(b.state) || a.seq - b.seq
 }
+
+/** Whether they are one change of state, told twice. */
+export function isSameVersion(a: StateVersion, b: StateVersion): boolean {
+  return a.state === b.state && a.retries === b.retries && a.delivery === b.delivery && a.seq === b.seq
+}

@@ -1,9 +1,9 @@
 /**
- * What a worker decides about a delivery: whether to run it (`guard`), what a run's end means (`classify`), and what is
- * written for it (`settlementFor`). Pure, so that the simulator runs the very code that ships.
+ * What a worker decides about a delivery: whether to run it (`guard`), and what a run's end means (`classify`). What is
+ * written for it is in settlement.ts. Pure, so that the simulator runs the very code that ships.
  */
-import type { Delivery, Disposition, Publication, Settlement } from '../broker.ts'
-import type { ErrorDocument, StateRecord, StoredState, TaskFacts } from '../core/record.ts'
+import type { Delivery } from '../broker.ts'
+import type { ErrorDocument, StoredState } from '../core/record.ts'
 import type { RunResult } from '../pools/pool.ts'
 import { retryDelayMs, type ResolvedRetryPolicy } from '../core/retry.ts'
 import { isReadyState, stateRank } from '../core/states.ts'
@@ -14,6 +14,7 @@ export interface Request {
   readonly id: string
   readonly task: string
   readonly retries: number
+  readonly parentId?: string | undefined
   readonly etaAt?: number | undefined
   readonly expiresAt?: number | undefined
   readonly priority?: number | undefined
@@ -53,8 +54,16 @@ export interface GuardFacts {
   /** Undefined: no task of that name is registered here. */
   readonly policy: TaskPolicy | undefined
   readonly revoked: { readonly terminate: boolean } | undefined
-  /** What the store knows; looked up for redeliveries only. */
+  /** What the store knows, where it was asked (`mustAsk`). */
   readonly stored: StoredState | undefined
+}
+
+/**
+ * Whether the store must be asked before it is run. A redelivery may be closed already, or begun. Where record and
+ * messages are written in two steps, a message that another task's end or a retry has sent may have been sent twice.
+ */
+export function mustAsk(delivery: Delivery, request: Request, atomic: boolean): boolean {
+  return delivery.redelivered || (!atomic && (request.retries > 0 || request.parentId !== undefined))
 }
 
 export type Verdict =
@@ -95,10 +104,11 @@ function refusal(delivery: Delivery, request: Request, facts: GuardFacts): Outco
   return undefined
 }
 
-/** Other give-backs do not count: it may have been handed over often to workers that know it. */
 /** The task is at its end, or the attempt is. */
 function isClosed(stored: StoredState, retries: number): boolean {
-  return isReadyState(stored.state) || stored.retries > retries || (stored.state === 'RETRY' && stored.retries === retries)
+  return (
+    isReadyState(stored.state) || stored.retries > retries || (stored.state === 'RETRY' && stored.retries === retries)
+  )
 }
 
 /** On a first hand-over: of another copy of the message, which is its holder's, and comes again should that one die. */
@@ -106,6 +116,7 @@ function hasBegun(stored: StoredState, retries: number): boolean {
   return stored.retries === retries && stateRank(stored.state) >= stateRank('STARTED')
 }
 
+/** Other give-backs do not count: it may have been handed over often to workers that know it. */
 function unknownName(request: Request): Outcome {
   const { unknownCount = 0 } = request
   const delayMs = unknownNameDelaysMs[unknownCount]
@@ -221,91 +232,5 @@ function retriesUsed(error: ErrorDocument, request: Request, max: number): Error
     message: `Can't retry ${request.task}[${request.id}]: ${note}`,
     retryable: false,
     note,
-  }
-}
-
-/** What is settled. */
-export interface Subject {
-  readonly delivery: Delivery
-  readonly request: Request
-}
-
-/** What `settlementFor` is told besides the outcome. */
-export interface SettleFacts {
-  readonly now: number
-  /** From the monotonic clock; above every seq this delivery used before. */
-  readonly seq: number
-  readonly startedAt: number | undefined
-  /** Somebody may have seen it run: a state of this delivery was written. */
-  readonly wasShown: boolean
-  readonly policy: TaskPolicy | undefined
-  /** Undefined: they are kept already. */
-  readonly facts: TaskFacts | undefined
-  /** The message of the next attempt. */
-  readonly retryMessage: (retries: number, etaAt: number) => Publication['message']
-}
-
-/** The one settlement an outcome leads to. */
-export function settlementFor(outcome: Outcome, { delivery, request }: Subject, facts: SettleFacts): Settlement {
-  const record = recordOf(outcome, { delivery, request }, facts)
-  const disposition = dispositionOf(outcome)
-  if (outcome.kind !== 'retrying') return { delivery, disposition, record }
-  const next: Publication = {
-    id: request.id,
-    queue: delivery.queue,
-    message: facts.retryMessage(request.retries + 1, outcome.dueAt),
-    priority: request.priority,
-    notBefore: outcome.dueAt,
-  }
-  return { delivery, disposition, record, successors: [next] }
-}
-
-function dispositionOf(outcome: Outcome): Disposition {
-  switch (outcome.kind) {
-    case 'returned':
-      return { kind: 'requeue', delayMs: outcome.delayMs, crashed: outcome.crashed }
-    case 'parked':
-      return { kind: 'park', reason: outcome.reason }
-    case 'succeeded':
-    case 'failed':
-    case 'retrying':
-    case 'revoked':
-    case 'superseded':
-      return { kind: 'ack' }
-    default:
-      return outcome satisfies never
-  }
-}
-
-function recordOf(outcome: Outcome, { delivery, request }: Subject, facts: SettleFacts): StateRecord | undefined {
-  const base = {
-    id: request.id,
-    retries: request.retries,
-    delivery: delivery.deliveryCount,
-    seq: facts.seq,
-    at: facts.now,
-    startedAt: facts.startedAt,
-    keepMs: facts.policy?.resultExpiresMs,
-    facts: facts.facts,
-  }
-  switch (outcome.kind) {
-    case 'succeeded':
-      return { ...base, state: 'SUCCESS', value: outcome.value }
-    case 'failed':
-    case 'parked':
-      return { ...base, state: 'FAILURE', value: JSON.stringify(outcome.error) }
-    case 'retrying':
-      return { ...base, state: 'RETRY', value: JSON.stringify(outcome.error) }
-    case 'revoked':
-      return { ...base, state: 'REVOKED', value: JSON.stringify(outcome.error) }
-    case 'returned':
-      // it waits again: shown as the first state of the next hand-over, which is above all of this one's
-      return facts.wasShown
-        ? { ...base, state: 'PENDING', delivery: base.delivery + 1, startedAt: undefined }
-        : undefined
-    case 'superseded':
-      return undefined
-    default:
-      return outcome satisfies never
   }
 }

@@ -16,8 +16,9 @@ import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
 import { coerceError } from '../core/errors.ts'
-import { decodeTaskHeaders, retryMessage, type TaskMessage } from '../protocol/task-message.ts'
-import { classify, guard, settlementFor, type TaskPolicy } from './decide.ts'
+import { isSameVersion } from '../core/states.ts'
+import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
+import { classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
 import {
@@ -26,10 +27,12 @@ import {
   factsOf,
   nextSeq,
   recordBase,
+  sawStored,
   unreadable,
   type Run,
   type RunnableTask,
 } from './run.ts'
+import { settlementFor } from './settlement.ts'
 import { Throughput, tickMs } from './throughput.ts'
 
 /** What happens, for logs, events and tests. */
@@ -139,7 +142,10 @@ export class Executor {
   /** Gives back all that does not run yet, and whatever arrives from now on. */
   returnUnstarted(): void {
     this.#draining = true
-    for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) void this.#settle(run, Outcome.returned())
+    for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) {
+      crashPoint('W13')
+      void this.#settle(run, Outcome.returned())
+    }
     for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
   }
 
@@ -177,7 +183,7 @@ export class Executor {
     const run = this.#hold(delivery, request, now)
     this.#options.events.received?.(run)
     if (this.#draining) void this.#settle(run, Outcome.returned())
-    else if (delivery.redelivered) void this.#admitRedelivery(run)
+    else if (mustAsk(delivery, request, this.#options.backend.atomic)) void this.#admitAsked(run)
     else this.#admit(run, now)
   }
 
@@ -190,16 +196,21 @@ export class Executor {
     return run
   }
 
-  /** Somebody had it before: the store knows how far they came. */
-  async #admitRedelivery(run: Run): Promise<void> {
-    const lookup = await this.#insist('read the state of a redelivery', () =>
-      this.#options.backend.results.get(run.request.id),
-    )
+  /** Somebody may have had it before: the store knows how far they came. */
+  async #admitAsked(run: Run): Promise<void> {
+    const stored = await this.#storedState(run)
     // meanwhile it may have been revoked, or the worker told to stop
     if (run.phase === 'settling') return
     if (this.#draining) return void this.#settle(run, Outcome.returned())
-    this.#admit(run, this.#options.clock.now(), lookup.kind === 'state' ? lookup.state : undefined)
+    sawStored(run, stored)
+    this.#admit(run, this.#options.clock.now(), stored)
     this.#pump()
+  }
+
+  async #storedState({ request }: Run): Promise<StoredState | undefined> {
+    const { results } = this.#options.backend
+    const lookup = await this.#insist('read the state of a task', () => results.get(request.id))
+    return lookup.kind === 'state' ? lookup.state : undefined
   }
 
   #admit(run: Run, now: number, stored?: StoredState): void {
@@ -356,25 +367,40 @@ export class Executor {
   /** Of each run once: at its end, or in place of its beginning. */
   async #settle(run: Run, outcome: Outcome, now = this.#options.clock.now()): Promise<void> {
     run.phase = 'settling'
-    const settlement = settlementFor(outcome, run, {
+    const settlement = this.#settlementFor(run, outcome, now)
+    const answer = await this.#insist('settle a delivery', () => this.#trySettle(settlement))
+    const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer === 'lost'
+    this.#heldCount--
+    this.#options.events.settled?.(run, outcome, isLost)
+    if (this.#heldCount === 0) this.#becomeIdle()
+  }
+
+  /**
+   * The store has another state, or ours, and the first try's answer was lost: what follows is what follows from that
+   * one. Whether what was made of the delivery here was dropped.
+   */
+  async #settleOvertaken(run: Run, { record }: Settlement): Promise<boolean> {
+    const stored = await this.#storedState(run)
+    const settlement = this.#settlementFor(run, Outcome.superseded(stored), this.#options.clock.now())
+    await this.#insist('settle a delivery', () => this.#trySettle(settlement))
+    return record === undefined || stored === undefined || !isSameVersion(record, stored)
+  }
+
+  #settlementFor(run: Run, outcome: Outcome, now: number): Settlement {
+    return settlementFor(outcome, run, {
       now,
       seq: nextSeq(run, this.#options.clock),
       startedAt: run.startedAt,
       wasShown: run.announced,
       policy: run.task?.policy,
       facts: factsOf(run),
-      retryMessage: (retries, etaAt) => retryMessage(run.delivery.message, { retries, etaAt }),
     })
-    const answer = await this.#insist('settle a delivery', () => this.#trySettle(settlement))
-    this.#heldCount--
-    this.#options.events.settled?.(run, outcome, answer === 'lost')
-    if (this.#heldCount === 0) this.#becomeIdle()
   }
 
-  #trySettle(settlement: Settlement): Promise<SettleOutcome> {
-    const answered = this.#options.backend.settle(settlement)
-    crashPoint('W8')
-    return answered
+  async #trySettle(settlement: Settlement): Promise<SettleOutcome> {
+    const answer = await this.#options.backend.settle(settlement)
+    crashPoint('W9')
+    return answer
   }
 
   /** Does it until it is done: a store that is gone for a while costs time, never a result. Once abandoned it never resolves. */

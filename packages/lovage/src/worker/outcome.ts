@@ -1,5 +1,5 @@
 /** What became of one delivery. The only thing `settlementFor` acts on; made by `guard` and `classify`. Pure. */
-import type { ErrorDocument } from '../core/record.ts'
+import type { ErrorDocument, StoredState } from '../core/record.ts'
 
 type RevokedReason = 'revoked' | 'terminated' | 'expired'
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { RunResult } from '../../../src/pools/pool.ts'
-import { classify, settlementFor } from '../../../src/worker/decide.ts'
+import type { StoredState } from '../../../src/core/record.ts'
+import { classify } from '../../../src/worker/decide.ts'
+import { settlementFor } from '../../../src/worker/settlement.ts'
 import { Outcome } from '../../../src/worker/outcome.ts'
 import { at, delivery, policy, request, retrying } from './support.ts'
 
@@ -134,9 +136,14 @@ describe('settlementFor', () => {
     wasShown: false,
     policy: policy({ resultExpiresMs: 60_000 }),
     facts: { name: 'core.tasks.add' },
-    retryMessage: (retries: number, etaAt: number) => ({ ...delivery().message, headers: { retries, etaAt } }),
   }
-  const subject = { delivery: delivery({ deliveryCount: 2 }), request: request({ priority: 4 }) }
+  const { message } = delivery()
+  const headers = { id: 'id-1', task: 'core.tasks.add', retries: 0 }
+  const subject = {
+    delivery: delivery({ deliveryCount: 2, redelivered: true, message: { ...message, headers } }),
+    request: request({ priority: 4 }),
+    handOver: 2,
+  }
 
   it('acknowledges an end with its record', () => {
     expect(settlementFor(Outcome.succeeded('3'), subject, facts)).toEqual({
@@ -168,11 +175,31 @@ describe('settlementFor', () => {
           queue: 'celery',
           priority: 4,
           notBefore: at + 1000,
-          message: { headers: { retries: 1, etaAt: at + 1000 } },
+          message: { headers: { retries: 1, eta: '2023-11-14T22:13:21+00:00' } },
         },
       ],
     })
     expect(JSON.parse(settlement.record?.value ?? '')).toEqual({ ...error, retryAt: at + 1000 })
+  })
+
+  it('makes what follows from the state that is stored, the same as the first time', () => {
+    const first = settlementFor(Outcome.retrying(error, at + 1000), subject, facts)
+    const closed = { ...first.record, facts: {} } as StoredState
+    expect(settlementFor(Outcome.superseded(closed), subject, { ...facts, now: at + 9 })).toEqual({
+      delivery: subject.delivery,
+      disposition: { kind: 'ack' },
+      record: undefined,
+      successors: first.successors,
+    })
+    const later = { ...closed, retries: 1 }
+    expect(settlementFor(Outcome.superseded(later), subject, facts).successors).toBeUndefined()
+  })
+
+  it('parks once more what its last holder may not have parked', () => {
+    const { record } = settlementFor(Outcome.parked('why', error), subject, facts)
+    expect(settlementFor(Outcome.superseded({ ...record, facts: {} } as StoredState), subject, facts)).toMatchObject({
+      disposition: { kind: 'park', reason: 'why' },
+    })
   })
 
   it('records nothing for what is given back, and FAILURE for what is parked', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { guard } from '../../../src/worker/decide.ts'
+import { guard, mustAsk } from '../../../src/worker/decide.ts'
 import { at, delivery, guardFacts, policy, request, stored } from './support.ts'
 
 describe('guard', () => {
@@ -73,6 +73,35 @@ describe('guard', () => {
       outcome: { kind: 'superseded' },
     })
     expect(guard(redelivery, request(), guardFacts({ stored: stored() })).kind).toBe('run')
+  })
+
+  it('sees to what follows from a closed attempt only when it comes again: of two copies one is enough', () => {
+    for (const state of ['SUCCESS', 'RETRY']) {
+      const closed = stored({ state })
+      const facts = guardFacts({ stored: closed })
+      expect(guard(delivery({ redelivered: true }), request(), facts)).toMatchObject({
+        outcome: { kind: 'superseded', by: closed },
+      })
+      expect(guard(delivery(), request(), facts)).toMatchObject({ outcome: { kind: 'superseded', by: undefined } })
+    }
+  })
+
+  it('leaves a second copy alone whose first has begun, and runs one whose first was given back', () => {
+    const begun = guardFacts({ stored: stored({ retries: 2 }) })
+    expect(guard(delivery(), request({ retries: 2 }), begun)).toMatchObject({ outcome: { kind: 'superseded' } })
+    expect(guard(delivery(), request({ retries: 3 }), begun).kind).toBe('run')
+    const givenBack = guardFacts({ stored: stored({ state: 'PENDING', retries: 2, delivery: 2 }) })
+    expect(guard(delivery(), request({ retries: 2 }), givenBack).kind).toBe('run')
+  })
+
+  it.each([
+    ['a first delivery', delivery(), request(), 'never'],
+    ['a redelivery', delivery({ redelivered: true }), request(), 'always'],
+    ['a retry', delivery(), request({ retries: 1 }), 'in two steps'],
+    ['what another task sent', delivery(), request({ parentId: 'p' }), 'in two steps'],
+  ])('asks the store about $0: $3', (...[, one, of, when]) => {
+    expect(mustAsk(one, of, true)).toBe(when === 'always')
+    expect(mustAsk(one, of, false)).toBe(when !== 'never')
   })
 
   it('does not run an early-acknowledged task again that had started', () => {

@@ -1,0 +1,121 @@
+/** Record, successors and acknowledgement in three steps: whoever dies between them is taken over from the record. */
+import { expect, it } from 'vitest'
+import { Lovage } from '../../../src/index.ts'
+import { internals } from '../../../src/app/internals.ts'
+import { joinBackend, type Backend } from '../../../src/backend.ts'
+import type { Delivery, SettleOutcome } from '../../../src/broker.ts'
+import { openMemory, type MemoryConnection, type MemoryRegistry } from '../../../src/drivers/memory/memory.ts'
+import { Outcome } from '../../../src/worker/outcome.ts'
+import { settlementFor } from '../../../src/worker/settlement.ts'
+import { decodeTaskHeaders } from '../../../src/protocol/task-message.ts'
+import { Worker } from '../../../src/worker/worker.ts'
+
+const error = { type: 'Error', message: 'again', retryable: true }
+const now = Date.now()
+const nothing = (): void => undefined
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+
+/** A queue and a store that have nothing to do with each other, but that everybody here shares. */
+async function setUp(): Promise<{
+  readonly connect: () => Promise<{ backend: Backend; transport: MemoryConnection }>
+}> {
+  const [queues, states]: MemoryRegistry[] = [new Map(), new Map()]
+  const connect = async (): Promise<{ backend: Backend; transport: MemoryConnection }> => {
+    const transport = openMemory(new URL('memory://queues'), { leaseMs: 200 }, queues)
+    const backend = joinBackend(transport, openMemory(new URL('memory://states'), {}, states))
+    await backend.open()
+    return { backend, transport }
+  }
+  return { connect }
+}
+
+async function take({ broker }: Backend): Promise<Delivery> {
+  const { promise, resolve } = Promise.withResolvers<Delivery>()
+  const onDeliveries = ([delivery]: readonly Delivery[]): void => delivery && resolve(delivery)
+  const subscription = await broker.consume(['celery'], { prefetch: 1, consumer: 'test@here', onDeliveries })
+  const delivery = await promise
+  await subscription.close()
+  return delivery
+}
+
+const facts = { now, seq: 1, startedAt: now, wasShown: true, policy: undefined, facts: undefined }
+
+function settle(backend: Backend, delivery: Delivery, outcome: Outcome): Promise<SettleOutcome> {
+  const request = decodeTaskHeaders(delivery.message)
+  return backend.settle(settlementFor(outcome, { delivery, request, handOver: delivery.deliveryCount }, facts))
+}
+
+/** One worker that runs `task`, until the settlements that are expected have happened. */
+async function work(backend: Backend, count: number): Promise<{ readonly runs: number[]; readonly seen: string[] }> {
+  const app = new Lovage('test')
+  const runs: number[] = []
+  const seen: string[] = []
+  app.task('task', task => void runs.push(task.request.retries))
+  const giveBack = internals(app).takeOver(backend)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const settled = (run: unknown, outcome: Outcome, lost: boolean): void => {
+    seen.push(lost ? `${outcome.kind}, lost` : outcome.kind)
+    if (seen.length === count) resolve()
+  }
+  const worker = new Worker(app, { pool: 'inline', logger: silent, events: { settled } })
+  await worker.start()
+  await promise
+  await worker.stop()
+  giveBack()
+  return { runs, seen }
+}
+
+async function sent(backend: Backend): Promise<string> {
+  const app = new Lovage('sender')
+  const giveBack = internals(app).takeOver(backend)
+  const { id } = await app.sendTask('task')
+  giveBack()
+  return id
+}
+
+it.each([
+  ['before the next attempt was published', false],
+  ['before it was acknowledged', true],
+])('publishes a retry whose worker died %s, and runs it once', async (_when, isPublished) => {
+  const { connect } = await setUp()
+  const [dying, living] = [await connect(), await connect()]
+  const id = await sent(living.backend)
+  const delivery = await take(dying.backend)
+  const subject = { delivery, request: decodeTaskHeaders(delivery.message), handOver: 1 }
+  const { record, successors = [] } = settlementFor(Outcome.retrying(error, now), subject, facts)
+  if (record !== undefined) await dying.backend.results.put(record)
+  if (isPublished) await dying.backend.publish(successors)
+  await dying.transport.vanish()
+  const { runs, seen } = await work(living.backend, 2)
+  expect(runs).toEqual([1])
+  expect(seen.toSorted()).toEqual(['succeeded', 'superseded'])
+  expect(await living.backend.results.get(id)).toMatchObject({ state: { state: 'SUCCESS', retries: 1 } })
+  await living.backend.close()
+})
+
+it('publishes what follows although the delivery was lost meanwhile, and drops the second copy', async () => {
+  const { connect } = await setUp()
+  const [late, living] = [await connect(), await connect()]
+  await sent(living.backend)
+  const delivery = await take(late.backend)
+  // as the broker takes back what a silent worker holds
+  await late.backend.broker.settle({ delivery, disposition: { kind: 'requeue' } })
+  expect(await settle(late.backend, delivery, Outcome.retrying(error, now))).toBe('lost')
+  const { runs, seen } = await work(living.backend, 3)
+  expect(runs).toEqual([1])
+  expect(seen.toSorted()).toEqual(['succeeded', 'superseded', 'superseded'])
+  await Promise.all([late.backend.close(), living.backend.close()])
+})
+
+it('publishes what follows from the state that is stored, not from its own', async () => {
+  const { connect } = await setUp()
+  const { backend } = await connect()
+  const id = await sent(backend)
+  const delivery = await take(backend)
+  await backend.results.put({ id, state: 'SUCCESS', retries: 0, delivery: 2, seq: 1, at: now, value: '1' })
+  expect(await settle(backend, delivery, Outcome.retrying(error, now))).toBe('overtaken')
+  expect(await backend.broker.stats('celery')).toMatchObject({ ready: 0, delayed: 0, unsettled: 1 })
+  expect(await settle(backend, delivery, Outcome.returned())).toBe('settled')
+  expect(await backend.broker.stats('celery')).toMatchObject({ ready: 1 })
+  await backend.close()
+})
