@@ -30,7 +30,7 @@ import {
   takeParked,
 } from './queue-state.ts'
 import type { Instant, ParkedQuery } from './queue-state.ts'
-import { purgedRecord } from './result-state.ts'
+import { isOvertaken, purgedRecord } from './result-state.ts'
 import { MemorySubscription } from './subscription.ts'
 
 export const memoryBrokerCapabilities: BrokerCapabilities = {
@@ -97,6 +97,7 @@ export class MemoryBroker implements Broker {
 
   settle(settlement: Settlement): Promise<SettleOutcome> {
     return this.#run(at => {
+      if (isOvertaken(this.#namespace.results, settlement)) return 'overtaken'
       const successors = settlement.successors?.map(carried)
       const { outcome, records } = settle(this.#namespace.queue, { ...settlement, successors }, at)
       this.#namespace.keepRecords(records, this.#options.resultExpiresMs)

@@ -1,5 +1,5 @@
 /** What decides about records: which is newer, what is kept of facts, what has expired. No I/O; the state changes in place. */
-import type { Page } from '../../broker.ts'
+import type { Page, Settlement } from '../../broker.ts'
 import type { StateRecord, StoredState, TaskFacts } from '../../core/record.ts'
 import { isNewer, isReadyState } from '../../core/states.ts'
 import type { ListQuery } from '../../result-store.ts'
@@ -50,6 +50,12 @@ export function keep(results: ResultState, record: StateRecord, keepMs: number):
   const sequence = current?.sequence ?? ++results.lastSequence
   results.records.set(id, { state: stored, sequence, expiresAt: isFinal ? at + (record.keepMs ?? keepMs) : undefined })
   return stored
+}
+
+/** Whether what is to follow from a settlement's record would not follow from what is kept. */
+export function isOvertaken(results: ResultState, { record, successors }: Settlement): boolean {
+  if (record === undefined || successors === undefined) return false
+  return isReadyState(results.records.get(record.id)?.state.state ?? '')
 }
 
 /** The first to tell of an attempt's start counts, else its first STARTED; a new attempt starts anew. */

@@ -89,6 +89,8 @@ function consumeHandlers({
     unconsume: ({ consumer }) => consumers.remove(consumer),
     started: ({ tokens }) => tokens.map(token => messages.markStarted(token, ownership.current())),
     settle({ token, disposition, successors, record }) {
+      // what follows from this record would not follow from what is kept
+      if (record !== undefined && successors.length > 0 && tasks.isFinal(record.id)) return 'overtaken'
       consumers.settled(token, tx)
       if (messages.settle(token, ownership.current(), disposition)) {
         for (const successor of successors) publish(successor, messages, tasks)

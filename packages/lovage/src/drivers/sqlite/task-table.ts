@@ -22,6 +22,7 @@ export class TaskTable {
   readonly #final: StatementSync
   readonly #fill: StatementSync
   readonly #select: StatementSync
+  readonly #ready: StatementSync
   readonly #revoke: StatementSync
   readonly #forget: StatementSync
   readonly #prune: StatementSync
@@ -41,6 +42,7 @@ export class TaskTable {
     this.#fill = db.prepare(fillSql)
     this.#select = db.prepare(`SELECT ${stateColumns} FROM tasks WHERE id = ?`)
     this.#select.setReturnArrays(true)
+    this.#ready = db.prepare('SELECT 1 FROM tasks WHERE id = ? AND ready = 1')
     this.#revoke = db.prepare(
       `UPDATE tasks SET state = 'REVOKED', ready = 1, rank = 5, at = ?, ready_at = ?, expires_at = ?, value = ?
        WHERE id = ? AND ready = 0`,
@@ -81,6 +83,10 @@ export class TaskTable {
 
   get(id: string): StateRow | undefined {
     return this.#select.get(id) as unknown as StateRow | undefined
+  }
+
+  isFinal(id: string): boolean {
+    return this.#ready.get(id) !== undefined
   }
 
   /** A page, newest first; `next`: where to go on, undefined at the end. */

@@ -90,6 +90,25 @@ export const atomicSettleCases: readonly Case[] = [
     },
   },
   {
+    name: 'does nothing when something is to follow from a record, and the task is final already',
+    needs,
+    async run(lab) {
+      const connection = await lab.connect()
+      await connection.broker.publish([publication('task', { record: record('task', 'PENDING') })])
+      const inbox = await lab.consume(connection)
+      const delivery = await inbox.next()
+      await connection.results.put(record('task', 'SUCCESS', { delivery: 1, value: '1' }))
+      const own = record('task', 'SUCCESS', { delivery: 2, value: '2' })
+      const successors = [publication('child', { queue: 'children' })]
+      expect(await inbox.settle(delivery, { kind: 'ack' }, { record: own, successors })).toBe('overtaken')
+      expect(await connection.broker.queues()).not.toContain('children')
+      // what follows from the kept state is settled with no record of its own
+      expect(await inbox.settle(delivery, { kind: 'ack' }, { successors })).toBe('settled')
+      expect(await connection.broker.queues()).toContain('children')
+      expect(await stateOf(connection, 'task')).toMatchObject({ state: 'SUCCESS', value: '1' })
+    },
+  },
+  {
     name: 'lets no record of a lost settlement pass that is older than what is there',
     needs,
     async run(lab) {
