@@ -37,9 +37,12 @@ function stateFields(stored: StoredState): object {
     case 'FAILURE':
       return { error: toTaskError(value) }
     case 'RETRY':
-      return { error: toTaskError(value), retryAt: new Date(documentOf(value).retryAt ?? stored.at) }
+      return {
+        error: toTaskError(value),
+        retryAt: toDate(documentOf(value).retryAt) ?? toDate(stored.at) ?? new Date(0),
+      }
     case 'REVOKED':
-      return { error: toTaskError(value), reason: documentOf(value).reason ?? 'revoked' }
+      return { error: toTaskError(value), reason: reasonOf(documentOf(value)) }
     case 'PROGRESS':
       return { progress: toProgress(value), meta: value }
     default:
@@ -47,30 +50,54 @@ function stateFields(stored: StoredState): object {
   }
 }
 
-function toDate(at: number | undefined): Date | undefined {
-  return at === undefined ? undefined : new Date(at)
+/** A store that others write to may hold anything: what is no instant is none, what is no text is left out. */
+function toDate(at: unknown): Date | undefined {
+  const date = typeof at === 'number' ? new Date(at) : undefined
+  return date === undefined || Number.isNaN(date.getTime()) ? undefined : date
 }
 
-/** A store that Python writes to may hold anything: what is no object is an empty one. */
-function documentOf(value: unknown): Partial<ErrorDocument> {
+function toText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+type Fields<T> = Readonly<Partial<Record<keyof T, unknown>>>
+
+function documentOf(value: unknown): Fields<ErrorDocument & ProgressDocument> {
   return typeof value === 'object' && value !== null ? value : {}
 }
 
 function toTaskError(value: unknown): TaskError {
   const { type, message, traceback, retryable, isPublic, note } = documentOf(value)
-  return { type: type ?? 'Error', message: message ?? '', traceback, retryable: retryable ?? true, isPublic, note }
+  return {
+    type: toText(type) ?? 'Error',
+    message: toText(message) ?? '',
+    traceback: toText(traceback),
+    retryable: retryable !== false,
+    isPublic: isPublic === true ? true : undefined,
+    note: toText(note),
+  }
+}
+
+function reasonOf({ reason }: Fields<ErrorDocument>): ErrorDocument['reason'] {
+  return reason === 'terminated' || reason === 'expired' ? reason : 'revoked'
 }
 
 function toProgress(value: unknown): Progress {
-  const { current, total, message, phase, unit } = (
-    typeof value === 'object' && value !== null ? value : {}
-  ) as Partial<ProgressDocument>
+  const { current, total, message, phase, unit } = documentOf(value)
   const known = typeof current === 'number' ? current : 0
-  return { current: known, total, percent: toPercent(known, total), message, phase, unit }
+  const whole = typeof total === 'number' ? total : undefined
+  return {
+    current: known,
+    total: whole,
+    percent: toPercent(known, whole),
+    message: toText(message),
+    phase: toText(phase),
+    unit: toText(unit),
+  }
 }
 
 /** To a tenth and downwards, so that 100 is shown only when it is. */
 function toPercent(current: number, total: number | undefined): number | undefined {
-  if (typeof total !== 'number' || !(total > 0)) return undefined
+  if (total === undefined || !(total > 0)) return undefined
   return Math.min(100, Math.max(0, Math.floor((current / total) * 1000) / 10))
 }

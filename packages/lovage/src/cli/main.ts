@@ -1,9 +1,8 @@
 /** The command line's entry: `bin/lovage.js` imports it once it knows that this Node will do. */
-import { CommanderError, type Command } from 'commander'
-import { InvalidArgumentError } from '../core/errors.ts'
-import { exitCodeOf, exitCodes } from './exit-codes.ts'
-import { printError } from './print-error.ts'
+import type { Command } from 'commander'
+import { exitCodes } from './exit-codes.ts'
 import { createProgram } from './program.ts'
+import { reportFailure } from './report-failure.ts'
 import { createTerminal } from './terminal.ts'
 
 /** Commands that run tasks: what these print is not what was asked for, and nobody need read it. */
@@ -29,30 +28,13 @@ async function main(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv)
   } catch (error) {
-    process.exitCode = report(error, program)
+    process.exitCode = reportFailure(error, createTerminal(), isDebugging(program))
   }
   // what the user's file keeps open (a database, a timer) is not a reason to stay
   await new Promise(resolve => process.stdout.write('', resolve))
   process.exit()
 }
 
-function report(error: unknown, program: Command): number {
-  const isDebug = program.opts<{ debug?: boolean }>().debug === true || process.env['LOVAGE_LOG_LEVEL'] === 'debug'
-  if (!(error instanceof CommanderError)) {
-    printError(error, createTerminal(), isDebug)
-    return exitCodeOf(error)
-  }
-  if (error.exitCode === 0) return exitCodes.ok
-  // no command was given: commander has shown which there are
-  if (error.code === 'commander.help') return exitCodes.usage
-  printError(usageError(error), createTerminal(), false)
-  return exitCodes.usage
-}
-
-/** Commander's words, in our form: `error: unknown option '--quues'\n(Did you mean --queues?)`. */
-function usageError(error: CommanderError): InvalidArgumentError {
-  const [first = '', ...more] = error.message.replace(/^error: /, '').split('\n')
-  const hint = more.map(line => line.replace(/^\((.*)\)$/, '$1')).join(' ')
-  const message = `${first[0]?.toUpperCase() ?? ''}${first.slice(1)}${hint === '' ? '' : `. ${hint}`}`
-  return new InvalidArgumentError(`${message}\nSee: lovage --help, or lovage <command> --help`)
+function isDebugging(program: Command): boolean {
+  return program.opts<{ debug?: boolean }>().debug === true || process.env['LOVAGE_LOG_LEVEL'] === 'debug'
 }

@@ -8,7 +8,9 @@ import type { AppInternals } from '../app/internals.ts'
 import type { AnyLovage } from '../app/lovage.ts'
 import { assertOptionNames } from '../app/options.ts'
 import type { AsyncResult, States, TaskHandle } from '../app/types.ts'
-import { describe, InvalidArgumentError, LovageError } from '../core/errors.ts'
+import { coerceError, describe, InvalidArgumentError, LovageError } from '../core/errors.ts'
+import { printableLine } from '../core/printable.ts'
+import { redactText } from '../core/redact.ts'
 import { Access } from './access.ts'
 import type { Authorize } from './access.ts'
 import { notFound, problem, secured } from './answers.ts'
@@ -143,7 +145,12 @@ function createServer(parts: RouteParts, basePath: string, onUse: () => boolean)
   for (const { method, path, answer } of routeTable) {
     server.on(method, path, async context => {
       if (!onUse()) return closing()
-      return await answer(parts, context.req.raw, context.req.param('id') ?? '')
+      try {
+        return await answer(parts, context.req.raw, context.req.param('id') ?? '')
+      } catch (error) {
+        // Hono's error handler is for Errors alone, and the app's hook may throw anything
+        return toProblem(coerceError(error))
+      }
     })
   }
   for (const [path, methods] of methodsByPath()) {
@@ -174,7 +181,8 @@ function toProblem(error: Error): Response {
   if (error instanceof RequestProblem) return problem(error.code, error.message)
   const code: ProblemCode = 'unavailable'
   const label = error instanceof LovageError ? error.code : error.name
-  process.stderr.write(`lovage: a request for a task could not be answered: ${label}: ${error.message}\n`)
+  const reason = printableLine(redactText(`${label}: ${error.message}`), 1000)
+  process.stderr.write(`lovage: a request for a task could not be answered: ${reason}\n`)
   return problem(code, 'This cannot be answered now: try again', { 'retry-after': '2' })
 }
 
