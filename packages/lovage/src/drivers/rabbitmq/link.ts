@@ -1,0 +1,225 @@
+/** One live AMQP connection, from its handshake until it is lost. What heals is RabbitConnection; this is what it heals. */
+import { readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import type { Channel, ChannelModel, ConfirmChannel, Options } from 'amqplib'
+import { coerceError } from '../../core/errors.ts'
+import { loadClient } from './client.ts'
+import { channelFault, connectFault } from './faults.ts'
+import type { Host, Location } from './location.ts'
+
+export interface ServerInfo {
+  readonly product: string
+  /** `3.10.8` */
+  readonly version: string
+}
+
+export interface LinkOptions {
+  readonly location: Location
+  readonly host: Host
+  /** Grows with each link of a connection: what belongs to an older one is void. */
+  readonly generation: number
+  /** How it is called in the broker's list of connections. */
+  readonly name: string
+}
+
+export class Link {
+  readonly generation: number
+  readonly server: ServerInfo
+  readonly #model: ChannelModel
+  #isLost = false
+  #isBlocked = false
+  #onUnblocked: (() => void)[] = []
+  #onLost: (error: Error) => void = () => undefined
+  #lastError: Error | undefined
+
+  private constructor(model: ChannelModel, generation: number) {
+    this.#model = model
+    this.generation = generation
+    this.server = serverInfo(model)
+    model.on('error', error => (this.#lastError = error))
+    model.on('close', error => this.#lose(error ?? this.#lastError ?? new Error('the connection was closed')))
+    model.on('blocked', () => (this.#isBlocked = true))
+    model.on('unblocked', () => this.#unblock())
+  }
+
+  /** @throws {BrokerConnectionError} saying what to look at. @throws {ConfigurationError} no client library. */
+  static async open(options: LinkOptions): Promise<Link> {
+    const { location, host, generation } = options
+    const client = await loadClient()
+    try {
+      const model = await client.connect(urlOptions(location, host), await socketOptions(options))
+      coalesceWrites(model)
+      return new Link(model, generation)
+    } catch (error) {
+      throw connectFault(error, location, host)
+    }
+  }
+
+  get isLost(): boolean {
+    return this.#isLost
+  }
+
+  /** The broker takes no messages for now: its memory or disk is short. */
+  get isBlocked(): boolean {
+    return this.#isBlocked
+  }
+
+  /** Resolves when the broker takes messages, or the link is lost. */
+  unblocked(): Promise<void> {
+    if (!this.#isBlocked || this.#isLost) return Promise.resolve()
+    return new Promise(resolve => this.#onUnblocked.push(resolve))
+  }
+
+  /** Called once, when it is lost for whatever reason but `close`. */
+  onLost(listener: (error: Error) => void): void {
+    this.#onLost = listener
+  }
+
+  /** @param onClose called once, when the channel ends; with what the broker said, if it was the broker. */
+  async channel(onClose: (error: Error | undefined) => void = () => undefined): Promise<Channel> {
+    const channel = await this.#model.createChannel()
+    watchChannel(channel, onClose)
+    return channel
+  }
+
+  /** A channel with publisher confirms. */
+  async confirmChannel(onClose: (error: Error | undefined) => void = () => undefined): Promise<ConfirmChannel> {
+    const channel = await this.#model.createConfirmChannel()
+    watchChannel(channel, onClose)
+    return channel
+  }
+
+  /**
+   * Something to be asked of the broker on a channel of its own, which is gone afterwards.
+   * @throws what `channelFault` makes of a refusal.
+   */
+  async withChannel<T>(what: string, use: (channel: Channel) => Promise<T>): Promise<T> {
+    let refusal: Error | undefined
+    const channel = await this.channel(error => (refusal = error))
+    try {
+      const answer = await use(channel)
+      await channel.close()
+      return answer
+    } catch (error) {
+      if (refusal === undefined) await channel.close().catch(() => undefined)
+      throw channelFault(refusal ?? error, what)
+    }
+  }
+
+  /** Whether it alone keeps the process alive. */
+  setRef(keepsAlive: boolean): void {
+    const socket = socketOf(this.#model)
+    if (keepsAlive) socket?.ref()
+    else socket?.unref()
+  }
+
+  /** Asks the broker to end it; resolves when it has, or when the socket was torn down by `destroy`. */
+  async close(): Promise<void> {
+    this.#onLost = () => undefined
+    if (this.#isLost) return
+    await this.#model.close().catch(() => undefined)
+    this.destroy()
+  }
+
+  /** Ends it at once, telling nobody. */
+  destroy(): void {
+    socketOf(this.#model)?.destroy()
+    this.#lose(new Error('the connection was given up'))
+  }
+
+  #lose(error: Error): void {
+    if (this.#isLost) return
+    this.#isLost = true
+    // after a missed heartbeat nobody is there who would answer the end of the stream
+    socketOf(this.#model)?.destroy()
+    stopHeartbeat(this.#model)
+    this.#unblock()
+    this.#onLost(error)
+  }
+
+  #unblock(): void {
+    this.#isBlocked = false
+    for (const resolve of this.#onUnblocked.splice(0)) resolve()
+  }
+}
+
+function watchChannel(channel: Channel, onClose: (error: Error | undefined) => void): void {
+  let refusal: Error | undefined
+  channel.on('error', error => (refusal = coerceError(error)))
+  channel.on('close', () => onClose(refusal))
+}
+
+function urlOptions({ vhost, heartbeat, tls }: Location, host: Host): Options.Connect {
+  const { hostname, port, username, password } = host
+  // the client decodes the vhost once more
+  return {
+    protocol: tls ? 'amqps' : 'amqp',
+    hostname,
+    port,
+    username,
+    password,
+    vhost: encodeURIComponent(vhost),
+    heartbeat,
+  }
+}
+
+async function socketOptions({ location, name }: LinkOptions): Promise<Record<string, unknown>> {
+  const { caFile, certFile, keyFile } = location
+  const read = async (file: string | undefined): Promise<Buffer | undefined> =>
+    file === undefined ? undefined : await readFile(file)
+  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)])
+  return {
+    // a small frame that waits for its neighbour's acknowledgement costs 44 ms
+    noDelay: true,
+    keepAlive: true,
+    timeout: location.connectTimeoutMs,
+    clientProperties: { connection_name: name },
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  }
+}
+
+/** What the client keeps to itself, as far as it is used here; all of it may be missing. */
+interface Insides {
+  readonly stream?: Socket
+  readonly heartbeater?: { readonly sendTimer?: NodeJS.Timeout; readonly recvTimer?: NodeJS.Timeout; clear(): void }
+}
+
+function insidesOf(model: ChannelModel): Insides {
+  return model.connection as Insides
+}
+
+function socketOf(model: ChannelModel): Socket | undefined {
+  return insidesOf(model).stream
+}
+
+function stopHeartbeat(model: ChannelModel): void {
+  insidesOf(model).heartbeater?.clear()
+}
+
+/** All frames of one turn leave in one write. The heartbeat's timers do not keep the process alive: the socket may. */
+function coalesceWrites(model: ChannelModel): void {
+  const { stream, heartbeater } = insidesOf(model)
+  heartbeater?.sendTimer?.unref()
+  heartbeater?.recvTimer?.unref()
+  if (stream === undefined) return
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
+  let isCorked = false
+  stream.write = (...args: unknown[]): boolean => {
+    if (!isCorked) {
+      isCorked = true
+      stream.cork()
+      process.nextTick(() => {
+        isCorked = false
+        stream.uncork()
+      })
+    }
+    return write(...args)
+  }
+}
+
+function serverInfo(model: ChannelModel): ServerInfo {
+  const { product, version } = model.connection.serverProperties
+  return { product: String(product), version: String(version) }
+}

@@ -1,0 +1,102 @@
+/** What a URL says: `amqp://user:password@host:port/vhost?option=value`, several with `;` between for fail-over. */
+import { ConfigurationError } from '../../core/errors.ts'
+import { maskUrl } from '../../core/redact.ts'
+
+export type QueueType = 'classic' | 'quorum'
+
+export interface Host {
+  readonly hostname: string
+  readonly port: number
+  readonly username: string
+  readonly password: string
+}
+
+export interface Location {
+  /** Tried in turn. */
+  readonly hosts: readonly Host[]
+  readonly vhost: string
+  readonly tls: boolean
+  /** Seconds. */
+  readonly heartbeat: number
+  /** How a connection is given up that is not made in this time. */
+  readonly connectTimeoutMs: number
+  /** How queues are declared that are not there yet; both sides must declare them alike. */
+  readonly queueType: QueueType
+  /** `x-max-priority`; 0: none. */
+  readonly maxPriority: number
+  /** Files of PEM. */
+  readonly caFile: string | undefined
+  readonly certFile: string | undefined
+  readonly keyFile: string | undefined
+}
+
+const known = ['heartbeat', 'connectTimeoutMs', 'queueType', 'maxPriority', 'caFile', 'certFile', 'keyFile'] as const
+type Option = (typeof known)[number]
+
+/** @throws {ConfigurationError} naming the part that cannot be used, with the password masked. */
+export function parseLocation(text: string): Location {
+  const urls = text.split(/;(?=\s*[a-z][a-z\d+.-]*:\/\/)/i).map(part => new URL(part.trim()))
+  const [first] = urls
+  if (first === undefined) throw new ConfigurationError('No broker URL was given')
+  const option = optionsOf(first, text)
+  const tls = urls.some(url => url.protocol === 'amqps:')
+  return {
+    hosts: urls.map(url => hostOf(url, tls)),
+    vhost: vhostOf(first),
+    tls,
+    heartbeat: wholeNumber(option('heartbeat'), { name: 'heartbeat', min: 1, max: 600, fallback: 10 }),
+    connectTimeoutMs: wholeNumber(option('connectTimeoutMs'), {
+      name: 'connectTimeoutMs',
+      min: 100,
+      max: 600_000,
+      fallback: 5000,
+    }),
+    queueType: queueTypeOf(option('queueType')),
+    maxPriority: wholeNumber(option('maxPriority'), { name: 'maxPriority', min: 0, max: 10, fallback: 0 }),
+    caFile: option('caFile'),
+    certFile: option('certFile'),
+    keyFile: option('keyFile'),
+  }
+}
+
+/** Celery's rule: no path, or `/`, or `//`, is the vhost `/`. */
+function vhostOf({ pathname }: URL): string {
+  const name = decodeURIComponent(pathname.slice(1))
+  return name === '' ? '/' : name
+}
+
+function hostOf(url: URL, tls: boolean): Host {
+  return {
+    hostname: url.hostname.replace(/^\[|\]$/g, '') || 'localhost',
+    port: url.port === '' ? (tls ? 5671 : 5672) : Number(url.port),
+    username: url.username === '' ? 'guest' : decodeURIComponent(url.username),
+    password: url.username === '' && url.password === '' ? 'guest' : decodeURIComponent(url.password),
+  }
+}
+
+function optionsOf(url: URL, text: string): (name: Option) => string | undefined {
+  for (const name of url.searchParams.keys()) {
+    if ((known as readonly string[]).includes(name)) continue
+    throw new ConfigurationError(`"${maskUrl(text)}" has an option "${name}" that is not known: ${known.join(', ')}`)
+  }
+  return name => url.searchParams.get(name) ?? undefined
+}
+
+interface Range {
+  readonly name: Option
+  readonly min: number
+  readonly max: number
+  readonly fallback: number
+}
+
+function wholeNumber(text: string | undefined, { name, min, max, fallback }: Range): number {
+  if (text === undefined) return fallback
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (value >= min && value <= max) return value
+  throw new ConfigurationError(`The URL's option ${name}=${text} is no whole number from ${min} to ${max}`)
+}
+
+function queueTypeOf(text: string | undefined): QueueType {
+  if (text === undefined || text === 'classic' || text === 'quorum') return text ?? 'classic'
+  throw new ConfigurationError(`The URL's option queueType=${text} is neither classic nor quorum`)
+}

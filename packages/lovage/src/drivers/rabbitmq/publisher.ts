@@ -1,0 +1,253 @@
+/**
+ * Publishes with confirms: many messages are under way at once, each gets its own answer. Persistent and mandatory
+ * unless told: a message that no queue took is an error, though the broker confirms it.
+ */
+import type { ConfirmChannel, Message, Options } from 'amqplib'
+import type { PublishOutcome } from '../../broker.ts'
+import {
+  BrokerConnectionError,
+  BrokerError,
+  BrokerTimeoutError,
+  IllegalStateError,
+  MessageTooLargeError,
+  coerceError,
+} from '../../core/errors.ts'
+import { within } from './connection.ts'
+import type { RabbitConnection } from './connection.ts'
+import { channelFault } from './faults.ts'
+import type { Link } from './link.ts'
+
+export interface Outgoing {
+  /** `''`: the default exchange, whose routing key is a queue's name. */
+  readonly exchange: string
+  readonly routingKey: string
+  readonly body: Buffer
+  /** Headers by `toTable`. Never `expiration`: the broker would drop it and nobody would hear of it. */
+  readonly properties: Omit<Options.Publish, 'expiration' | 'mandatory'>
+  /** Whether it is an error when no queue takes it. @default true */
+  readonly mandatory?: boolean | undefined
+}
+
+/** RabbitMQ's own limit since 4.0. */
+export const largestBodyBytes: number = 16 * 1024 * 1024
+
+/** What is under way and not yet confirmed; more wait. */
+const windowSize = 4096
+const windowBytes = 4 * largestBodyBytes
+
+interface Pending {
+  readonly message: Outgoing
+  /** Idempotent. */
+  readonly resolve: (outcome: PublishOutcome) => void
+  isReturned: boolean
+}
+
+interface Open {
+  readonly link: Link
+  readonly channel: ConfirmChannel
+  /** What the broker said when it closed the channel. */
+  refusal?: Error
+}
+
+export class Publisher {
+  readonly #connection: RabbitConnection
+  readonly #timeoutMs: number
+  #open: Open | undefined
+  #opening: Promise<Open> | undefined
+  /** In the order they were sent. */
+  readonly #pending = new Set<Pending>()
+  #pendingBytes = 0
+  #onRoom: (() => void)[] = []
+
+  /** @param options timeoutMs: how long a publish may take, reconnects and blocked brokers included. @default 10000 */
+  constructor(connection: RabbitConnection, options: { readonly timeoutMs?: number } = {}) {
+    this.#connection = connection
+    this.#timeoutMs = options.timeoutMs ?? 10_000
+  }
+
+  /**
+   * One outcome each, in order; never rejects for a message. `unknown`: the connection or the time ended before the
+   * broker answered. @throws {IllegalStateError} the connection is closed.
+   */
+  async publish(messages: readonly Outgoing[]): Promise<readonly PublishOutcome[]> {
+    if (messages.length === 0) return []
+    if (this.#connection.state === 'closed') throw new IllegalStateError('This connection to RabbitMQ is closed')
+    const release = this.#connection.hold()
+    const { clock } = this.#connection
+    const until = clock.monotonic() + this.#timeoutMs
+    const sent: Pending[] = []
+    const timer = clock.after(this.#timeoutMs, () => this.#expire(sent))
+    try {
+      return await Promise.all(await this.#sendAll(messages, { until, sent }))
+    } finally {
+      timer.cancel()
+      release()
+    }
+  }
+
+  async #sendAll(
+    messages: readonly Outgoing[],
+    { until, sent }: { readonly until: number; readonly sent: Pending[] },
+  ): Promise<Promise<PublishOutcome>[]> {
+    const outcomes: Promise<PublishOutcome>[] = []
+    let refused: PublishOutcome | undefined
+    for (const message of messages) {
+      const tooLarge = tooLargeError(message)
+      if (tooLarge !== undefined) {
+        outcomes.push(Promise.resolve({ accepted: 'no', error: tooLarge }))
+        continue
+      }
+      let open = this.#ready()
+      if (open === undefined && refused === undefined) {
+        const waited = await this.#whenReady(until).catch(toRefusal)
+        if ('accepted' in waited) refused = waited
+        else open = waited
+      }
+      outcomes.push(open === undefined ? Promise.resolve(refused ?? away) : this.#send(open, message, sent))
+    }
+    return outcomes
+  }
+
+  /** The channel, if it takes a message now. */
+  #ready(): Open | undefined {
+    const open = this.#open
+    const isRoom = this.#pending.size < windowSize && this.#pendingBytes < windowBytes
+    return open !== undefined && !open.link.isLost && !open.link.isBlocked && isRoom ? open : undefined
+  }
+
+  /** @throws {BrokerConnectionError | BrokerTimeoutError} not until `until`. */
+  async #whenReady(until: number): Promise<Open> {
+    const { clock } = this.#connection
+    for (;;) {
+      const leftMs = until - clock.monotonic()
+      if (leftMs <= 0) throw new BrokerTimeoutError(`RabbitMQ took no message for ${this.#timeoutMs} ms`)
+      const link = await this.#connection.link(leftMs)
+      await within(clock, leftMs, { what: 'it is blocked, its memory or disk is short', work: link.unblocked() })
+      if (this.#open?.link !== link)
+        await within(clock, leftMs, { what: 'open a channel', work: this.#reopen(link) }).catch(ignoreLost(link))
+      const open = this.#ready()
+      if (open !== undefined) return open
+      if (this.#open?.link === link && !link.isBlocked)
+        await within(clock, leftMs, { what: 'confirm what is under way', work: this.#room() })
+    }
+  }
+
+  #reopen(link: Link): Promise<Open> {
+    this.#opening ??= this.#openOn(link).finally(() => (this.#opening = undefined))
+    return this.#opening
+  }
+
+  async #openOn(link: Link): Promise<Open> {
+    const channel = await link.confirmChannel(() => {
+      if (this.#open?.channel === channel) this.#open = undefined
+    })
+    const open: Open = { link, channel }
+    channel.on('error', error => (open.refusal = coerceError(error)))
+    channel.on('return', message => this.#returned(message))
+    this.#open = open
+    return open
+  }
+
+  #room(): Promise<void> {
+    return new Promise(resolve => this.#onRoom.push(resolve))
+  }
+
+  #send(open: Open, message: Outgoing, sent: Pending[]): Promise<PublishOutcome> {
+    const { promise, resolve } = Promise.withResolvers<PublishOutcome>()
+    const pending: Pending = { message, resolve: outcome => this.#settle(pending, resolve, outcome), isReturned: false }
+    const { exchange, routingKey, body, properties, mandatory = true } = message
+    try {
+      const options = { persistent: true, ...properties, mandatory }
+      open.channel.publish(exchange, routingKey, body, options, (error: unknown) =>
+        pending.resolve(confirmed(pending, open, error)),
+      )
+    } catch (error) {
+      // nothing was written: it has no form on the wire, or the channel has just ended
+      resolve({ accepted: 'no', error: coerceError(error) })
+      return promise
+    }
+    this.#pending.add(pending)
+    this.#pendingBytes += body.length
+    sent.push(pending)
+    return promise
+  }
+
+  #settle(pending: Pending, resolve: (outcome: PublishOutcome) => void, outcome: PublishOutcome): void {
+    if (!this.#pending.delete(pending)) return
+    this.#pendingBytes -= pending.message.body.length
+    resolve(outcome)
+    for (const onRoom of this.#onRoom.splice(0)) onRoom()
+  }
+
+  /** A return comes before the confirm of the same message, and in the order of sending. */
+  #returned({ fields, properties }: Message): void {
+    for (const pending of this.#pending) {
+      const { exchange, routingKey, properties: sent } = pending.message
+      const isIt =
+        !pending.isReturned &&
+        exchange === fields.exchange &&
+        routingKey === fields.routingKey &&
+        (sent.correlationId ?? undefined) === ((properties.correlationId as string | undefined) ?? undefined)
+      if (!isIt) continue
+      pending.isReturned = true
+      return
+    }
+  }
+
+  #expire(sent: readonly Pending[]): void {
+    const error = new BrokerTimeoutError(`RabbitMQ did not confirm the message within ${this.#timeoutMs} ms`)
+    for (const pending of sent) pending.resolve({ accepted: 'unknown', error })
+  }
+}
+
+const away: PublishOutcome = { accepted: 'no', error: new BrokerConnectionError('RabbitMQ is away') }
+
+function toRefusal(error: unknown): PublishOutcome {
+  if (error instanceof IllegalStateError) throw error
+  return { accepted: 'no', error: coerceError(error) }
+}
+
+/** A link that was lost meanwhile is waited for again. */
+function ignoreLost(link: Link): (error: unknown) => void {
+  return error => {
+    if (!link.isLost) throw error
+  }
+}
+
+function confirmed({ isReturned, message }: Pending, open: Open, error: unknown): PublishOutcome {
+  if (isReturned) return { accepted: 'no', error: unroutable(message) }
+  if (error === null || error === undefined) return { accepted: 'yes' }
+  if (open.refusal !== undefined)
+    return { accepted: 'unknown', error: channelFault(open.refusal, `publish to "${message.routingKey}"`) }
+  if (open.link.isLost) {
+    const away = new BrokerConnectionError('The connection was lost before the broker confirmed the message')
+    return { accepted: 'unknown', error: away }
+  }
+  const isRefused = coerceError(error).message === 'message nacked'
+  const text = `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble`
+  return { accepted: isRefused ? 'no' : 'unknown', error: new BrokerError(text, { cause: error }) }
+}
+
+/** Marks an outcome's error: no queue took the message. */
+const unroutableReason = 'unroutable'
+
+function unroutable({ exchange, routingKey }: Outgoing): BrokerError {
+  const target =
+    exchange === '' ? `There is no queue "${routingKey}"` : `No queue is bound to "${exchange}" for "${routingKey}"`
+  return new BrokerError(target, { details: { reason: unroutableReason, exchange, routingKey } })
+}
+
+/** Whether a message was not accepted because no queue took it. */
+export function isUnroutable(outcome: PublishOutcome): boolean {
+  return (
+    outcome.accepted === 'no' &&
+    outcome.error instanceof BrokerError &&
+    outcome.error.details['reason'] === unroutableReason
+  )
+}
+
+function tooLargeError({ body, routingKey }: Outgoing): MessageTooLargeError | undefined {
+  if (body.length <= largestBodyBytes) return undefined
+  const text = `A message for "${routingKey}" has ${body.length} bytes, RabbitMQ takes ${largestBodyBytes}. Send a reference to the data`
+  return new MessageTooLargeError(text, { details: { bytes: body.length, limit: largestBodyBytes } })
+}

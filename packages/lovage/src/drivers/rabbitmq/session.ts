@@ -1,0 +1,45 @@
+/**
+ * What everything on one RabbitMQ of one process shares: a connection that publishes and one that consumes, because the
+ * broker stops reading from those that publish when it is short of memory, and acknowledgements must not wait for that.
+ */
+import { hostname } from 'node:os'
+import type { Clock } from '../../core/clock.ts'
+import { RabbitConnection } from './connection.ts'
+import type { Location } from './location.ts'
+import { Publisher } from './publisher.ts'
+
+export class RabbitSession {
+  readonly location: Location
+  readonly publishing: RabbitConnection
+  readonly consuming: RabbitConnection
+  readonly publisher: Publisher
+  #opening: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(location: Location, clock?: Clock) {
+    const process = `lovage ${globalThis.process.pid}@${hostname()}`
+    this.location = location
+    this.publishing = new RabbitConnection({ location, name: `${process} publishes`, clock })
+    this.consuming = new RabbitConnection({ location, name: `${process} consumes`, clock })
+    this.publisher = new Publisher(this.publishing)
+  }
+
+  /** Idempotent. @throws {BrokerConnectionError} */
+  open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    options.signal?.throwIfAborted()
+    this.#opening ??= Promise.all([this.publishing.open(options), this.consuming.open(options)]).then(
+      () => undefined,
+      (error: unknown) => {
+        this.#opening = undefined
+        throw error
+      },
+    )
+    return this.#opening
+  }
+
+  /** Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= Promise.all([this.publishing.close(), this.consuming.close()]).then(() => undefined)
+    return this.#closing
+  }
+}
