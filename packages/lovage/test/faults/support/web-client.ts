@@ -19,7 +19,7 @@ export async function startWeb(project: Project, limits: object = {}): Promise<W
   return { child, port: Number(text.split(' ')[1]) }
 }
 
-export async function getText({ port }: WebServer, path: string): Promise<string> {
+export async function getText({ port }: Pick<WebServer, 'port'>, path: string): Promise<string> {
   return await (await fetch(`http://127.0.0.1:${port}${path}`)).text()
 }
 
@@ -39,7 +39,7 @@ export class Page {
   #text = ''
 
   /** Resolves when the answer has begun. */
-  async connect({ port }: WebServer, handle: string): Promise<void> {
+  async connect({ port }: Pick<WebServer, 'port'>, handle: string): Promise<void> {
     const body = JSON.stringify({ handles: [handle], after: this.lastId })
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
     const sent = request({ port, host: '127.0.0.1', method: 'POST', path: '/tasks/stream', headers })
@@ -56,6 +56,11 @@ export class Page {
   /** Resolves when the connection is gone, however it went. */
   get ended(): Promise<void> {
     return this.#ended
+  }
+
+  /** Drops its connection. */
+  leave(): void {
+    this.#response?.destroy()
   }
 
   get status(): number | undefined {

@@ -1,0 +1,73 @@
+/**
+ * The drivers of the crash-point matrix. A new one joins with an entry of its own: what is expected of it follows from
+ * its capabilities. The memory driver is not among them: its queue ends with the process that is killed, and nothing is
+ * left to look at; the simulator crashes it.
+ */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { joinBackend } from '../../../src/backend.ts'
+import type { BrokerCapabilities } from '../../../src/broker.ts'
+import { openConnection } from '../../../src/drivers/registry.ts'
+import type { ResultCapabilities } from '../../../src/result-store.ts'
+
+export interface Urls {
+  readonly LOVAGE_BROKER_URL: string
+  readonly LOVAGE_RESULT_BACKEND: string
+}
+
+/** A broker and a result store of one scene's own. */
+export interface Place {
+  readonly urls: Urls
+  end(): Promise<void>
+}
+
+interface DriverEntry {
+  readonly name: string
+  /** A place of the shape that `open` gives; nobody connects to it. */
+  readonly sample: Urls
+  /** @param root a folder that is removed after the scene */
+  readonly open: (root: string) => Promise<Place>
+}
+
+const entries: readonly DriverEntry[] = [
+  { name: 'sqlite', sample: inFiles('/nowhere', 'queue.db'), open: root => files(inFiles(root, 'queue.db')) },
+  {
+    name: 'sqlite, results in another file',
+    sample: inFiles('/nowhere', 'results.db'),
+    open: root => files(inFiles(root, 'results.db')),
+  },
+]
+
+function inFiles(root: string, results: string): Urls {
+  const url = (file: string): string => `sqlite://${pathToFileURL(join(root, file)).pathname}`
+  return { LOVAGE_BROKER_URL: url('queue.db'), LOVAGE_RESULT_BACKEND: url(results) }
+}
+
+function files(urls: Urls): Promise<Place> {
+  return Promise.resolve({ urls, end: () => Promise.resolve() })
+}
+
+/** What decides which points a driver has, and what may happen at them. */
+export interface Facts {
+  readonly broker: BrokerCapabilities
+  readonly results: ResultCapabilities
+  /** A message, or its settlement, and the record that goes with it are one step. */
+  readonly atomic: boolean
+  readonly chords: boolean
+}
+
+export interface CrashDriver extends Pick<DriverEntry, 'name' | 'open'> {
+  readonly facts: Facts
+}
+
+export const crashDrivers: readonly CrashDriver[] = await Promise.all(
+  entries.map(async ({ name, sample, open }) => ({ name, open, facts: await factsOf(sample) })),
+)
+
+/** Of connections that are never opened. */
+async function factsOf({ LOVAGE_BROKER_URL: brokerUrl, LOVAGE_RESULT_BACKEND: resultBackend }: Urls): Promise<Facts> {
+  const transport = await openConnection(brokerUrl)
+  const storage = resultBackend === brokerUrl ? transport : await openConnection(resultBackend)
+  const { broker, results, atomic } = joinBackend(transport, storage)
+  return { broker: broker.capabilities, results: results.capabilities, atomic, chords: 'arrive' in results }
+}
