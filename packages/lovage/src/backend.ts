@@ -55,9 +55,10 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
       await coordination.open()
     },
     publish: atomic ? batch => broker.publish(batch) : batch => publishThenStore(broker, results, batch),
-    settle: atomic
-      ? settlement => handOver(broker, settlement)
-      : settlement => storeThenSettle(broker, results, settlement),
+    settle: settlement =>
+      atomic && settlement.ended === undefined
+        ? handOver(broker, settlement)
+        : storeThenSettle(broker, results, settlement),
     async close() {
       await transport.close()
       if (storage !== transport) await storage.close()
@@ -89,10 +90,11 @@ async function publishThenStore(
  * closed; whoever gets it publishes the same once more, under the same ids, and runs nothing.
  */
 async function storeThenSettle(broker: Broker, results: ResultStore, settlement: Settlement): Promise<SettleOutcome> {
-  const { record, successors = [], ...rest } = settlement
+  const { record, ended = [], successors = [], ...rest } = settlement
   const isStored = record === undefined || (await results.put(record))
   if (!isStored && settlement.disposition.kind !== 'requeue') return 'overtaken'
   crashPoint('W7')
+  await Promise.all(ended.map(each => results.put(each)))
   // not with the settlement: should the delivery be lost by now, they follow all the same
   if (successors.length > 0) await publishSuccessors(broker, results, successors)
   if (successors.length > 0) crashPoint(record?.state === 'RETRY' ? 'W10' : 'W11')

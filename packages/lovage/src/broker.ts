@@ -81,6 +81,8 @@ export interface Settlement {
   readonly successors?: readonly Publication[] | undefined
   /** The state it leaves behind. Only where `atomicSettle`: elsewhere `Backend.settle` stores it first. */
   readonly record?: StateRecord | undefined
+  /** Final states of other tasks: the rest of a chain that will not be called any more. `Backend.settle` stores them. */
+  readonly ended?: readonly StateRecord[] | undefined
 }
 
 /**

@@ -1,5 +1,5 @@
-/** UUIDv7 ids: sorted by time, 74 random bits. They tell their time and are no secret. */
-import { randomFillSync } from 'node:crypto'
+/** Ids: UUIDv7, sorted by time, 74 random bits; they tell their time and are no secret. UUIDv5 for what must come out the same. */
+import { createHash, randomFillSync } from 'node:crypto'
 
 const pool = new Uint8Array(4096)
 let poolOffset = pool.length
@@ -32,4 +32,16 @@ export function uuidv7(now: number): string {
     byte(8) +
     byte(9)
   )
+}
+
+/** Of this library's names: a UUID like any other. */
+const namespace = Buffer.from('7c1f0f5e9d0b4a53b1a6a1b1f6c0e2d4', 'hex')
+
+/** The same name, the same id, in every process. */
+export function uuidv5(name: string): string {
+  const hash = createHash('sha1').update(namespace).update(name).digest()
+  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x50
+  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80
+  const text = hash.toString('hex', 0, 16)
+  return `${text.slice(0, 8)}-${text.slice(8, 12)}-${text.slice(12, 16)}-${text.slice(16, 20)}-${text.slice(20)}`
 }

@@ -11,7 +11,7 @@ const maxEncodedKeys = 10_000
 const maxDigits = 4300
 
 /** `JSON.rawJSON`: text that `JSON.stringify` takes over as it is. */
-const rawJson = (JSON as unknown as { rawJSON: (text: string) => object }).rawJSON
+export const rawJson: (text: string) => object = (JSON as unknown as { rawJSON: (text: string) => object }).rawJSON
 
 /** Where the walk is: the keys on the way, and the objects they lead through. */
 interface Place {

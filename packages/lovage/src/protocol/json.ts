@@ -3,7 +3,7 @@
  * typed values, big integers and Python's bare NaN take a slower way.
  */
 import { DecodeError } from '../core/errors.ts'
-import { maxEncodedDepth, toWireValue } from './json-encode.ts'
+import { maxEncodedDepth, rawJson, toWireValue } from './json-encode.ts'
 import { nanToken, replaceNonFinite, scanLimits } from './json-scan.ts'
 import { fromTypedJson, isTypedJson } from './typed-values.ts'
 
@@ -91,11 +91,39 @@ const special = /__type__|__proto__|constructor|NaN|Infinity|(?<![.\d])\d{16}|\\
  * @throws {DecodeError} it is no JSON, has an unknown type, or is over a limit.
  */
 export function decodeJson(text: string, limits: DecodeLimits = defaultLimits): unknown {
+  return parseWithin(text, limits, () => (special.test(text) ? decodeSpecial(text) : (JSON.parse(text) as unknown)))
+}
+
+/**
+ * The same, but what `JSON.stringify` would not write as it came is kept as it came: `2.0`, integers of any size, typed
+ * values as maps. For what only passes through here, on its way to a task of another language.
+ * @throws {DecodeError} as `decodeJson`, and for NaN, which no JSON can say.
+ */
+export function decodeWireJson(text: string, limits: DecodeLimits = defaultLimits): unknown {
+  return parseWithin(text, limits, () => parseWithSource(replaceNonFinite(text), keepSpelling))
+}
+
+function keepSpelling(key: string, value: unknown, context: { readonly source?: string }): unknown {
+  if (key === '__proto__') return undefined
+  if (typeof value !== 'number') return value
+  const { source = '' } = context
+  if (source === nanToken) throw new DecodeError('NaN cannot be passed on: JSON has no word for it.')
+  return String(value) === source ? value : rawJson(source)
+}
+
+/** A number as `decodeWireJson` gives it; undefined: it is none. */
+export function wireNumber(value: unknown): number | undefined {
+  if (typeof value === 'number') return value
+  const isRaw = typeof value === 'object' && value !== null && 'rawJSON' in value && Object.isFrozen(value)
+  return isRaw ? Number(value.rawJSON) : undefined
+}
+
+function parseWithin(text: string, limits: DecodeLimits, parse: () => unknown): unknown {
   if (text.length > limits.maxBodyBytes) throw tooLong(text.length, limits)
   // a text this short cannot be over the limits
   if (text.length > limits.maxDepth || text.length > limits.maxKeys) scanLimits(text, limits)
   try {
-    return special.test(text) ? decodeSpecial(text) : (JSON.parse(text) as unknown)
+    return parse()
   } catch (error) {
     if (error instanceof DecodeError) throw error
     throw new DecodeError(`This is no JSON: ${(error as Error).message}.`, { cause: error })

@@ -219,11 +219,18 @@ const otherTypes: ReadonlyMap<string, string> = new Map([
   ['text/plain', 'plain text'],
 ])
 
+/** Whatever parameters it has. */
+export function isJson(contentType: string): boolean {
+  return contentType === 'application/json' || typeOf(contentType) === 'application/json'
+}
+
+function typeOf(contentType: string): string {
+  return contentType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
 function assertJson(contentType: string): void {
-  if (contentType === 'application/json') return
-  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  if (type === 'application/json') return
-  const known = otherTypes.get(type)
+  if (isJson(contentType)) return
+  const known = otherTypes.get(typeOf(contentType))
   throw new ContentDisallowedError(
     `A body of the content type ${describe(contentType)}${known === undefined ? '' : ` (${known})`} is refused: only ` +
       `application/json is taken. Where the message comes from, set Celery's task_serializer = 'json' and ` +

@@ -15,6 +15,8 @@ export interface Request {
   readonly task: string
   readonly retries: number
   readonly parentId?: string | undefined
+  /** The first task of the workflow. @default the id */
+  readonly rootId?: string | undefined
   readonly etaAt?: number | undefined
   readonly expiresAt?: number | undefined
   readonly priority?: number | undefined
@@ -147,13 +149,15 @@ export interface ClassifyFacts {
   /** 0 ≤ random < 1 */
   readonly random: number
   readonly policy: TaskPolicy
+  /** Its result is an argument of what is called next: it is kept, whoever asks for it. */
+  readonly isPassedOn?: boolean | undefined
 }
 
 /** What a run's end means. */
 export function classify(result: RunResult, request: Request, facts: ClassifyFacts): Outcome {
   switch (result.kind) {
     case 'returned':
-      return Outcome.succeeded((request.ignoreResult ?? facts.policy.ignoreResult) ? undefined : result.value)
+      return Outcome.succeeded(keepsResult(request, facts) ? result.value : undefined)
     case 'threw':
       return afterError(result, request, facts)
     case 'retry':
@@ -181,6 +185,10 @@ export function classify(result: RunResult, request: Request, facts: ClassifyFac
     default:
       return result satisfies never
   }
+}
+
+function keepsResult({ ignoreResult }: Request, { policy, isPassedOn }: ClassifyFacts): boolean {
+  return isPassedOn === true || !(ignoreResult ?? policy.ignoreResult)
 }
 
 /** It had begun and was stopped, not by its own doing: another try, unless it may not run twice. */

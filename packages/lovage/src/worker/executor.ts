@@ -17,7 +17,8 @@ import { sleep, type Clock, type Timer } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
 import { coerceError } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
-import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
+import { decodeTaskHeaders } from '../protocol/task-message.ts'
+import { readWorkflow } from '../protocol/workflow.ts'
 import { classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
@@ -33,6 +34,7 @@ import {
   type RunnableTask,
 } from './run.ts'
 import { settlementFor } from './settlement.ts'
+import type { Sender } from './successors.ts'
 import { Throughput, tickMs } from './throughput.ts'
 
 /** What happens, for logs, events and tests. */
@@ -56,6 +58,7 @@ export interface ExecutorOptions {
   readonly startedValue: string
   /** Undefined: no such task here. */
   readonly findTask: (name: string) => RunnableTask | undefined
+  readonly sender: Sender
   readonly isRevoked: (id: string) => { readonly terminate: boolean } | undefined
   /** Told whenever the number of deliveries worth holding has changed. */
   readonly onPrefetch: (prefetch: number) => void
@@ -142,10 +145,8 @@ export class Executor {
   /** Gives back all that does not run yet, and whatever arrives from now on. */
   returnUnstarted(): void {
     this.#draining = true
-    for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) {
-      crashPoint('W13')
-      void this.#settle(run, Outcome.returned())
-    }
+    for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) void this.#settle(run, Outcome.returned())
+    crashPoint('W13')
     for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
   }
 
@@ -171,26 +172,26 @@ export class Executor {
   // ── decode, guard ─────────────────────────────────────────────────────────────────────────────────
 
   #decode(delivery: Delivery, now: number): void {
-    let request: TaskMessage
+    let read: Pick<Run, 'request' | 'workflow'>
     try {
-      request = decodeTaskHeaders(delivery.message)
+      read = { request: decodeTaskHeaders(delivery.message), workflow: readWorkflow(delivery.message) }
     } catch (error) {
-      const run = this.#hold(delivery, unreadable(delivery), now)
+      const run = this.#hold(delivery, { request: unreadable(delivery), workflow: undefined }, now)
       const { name: type, message } = coerceError(error)
       void this.#settle(run, Outcome.parked(`it cannot be read: ${message}`, { type, message, retryable: false }))
       return
     }
-    const run = this.#hold(delivery, request, now)
+    const run = this.#hold(delivery, read, now)
     this.#options.events.received?.(run)
     if (this.#draining) void this.#settle(run, Outcome.returned())
-    else if (mustAsk(delivery, request, this.#options.backend.atomic)) void this.#admitAsked(run)
+    else if (mustAsk(delivery, run.request, this.#options.backend.atomic)) void this.#admitAsked(run)
     else this.#admit(run, now)
   }
 
-  #hold(delivery: Delivery, request: TaskMessage, receivedAt: number): Run {
+  #hold(delivery: Delivery, { request, workflow }: Pick<Run, 'request' | 'workflow'>, receivedAt: number): Run {
     const task = this.#options.findTask(request.task)
     const factsAreKept = this.#options.backend.atomic && cameWithRecord(request)
-    const run = createRun({ delivery, request, task, receivedAt, factsAreKept, runId: this.#nextRunId++ })
+    const run = createRun({ delivery, request, task, workflow, receivedAt, factsAreKept, runId: this.#nextRunId++ })
     this.#heldCount++
     this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())
     return run
@@ -357,10 +358,13 @@ export class Executor {
     this.#running.delete(run.runId)
     if (result.kind !== 'aborted' || result.began) this.#throughput.finished()
     crashPoint('W6')
-    const policy = run.task?.policy ?? fallbackPolicy
-    const now = this.#options.clock.now()
-    const random = this.#options.random()
-    void this.#settle(run, run.refusal ?? classify(result, run.request, { now, random, policy }), now)
+    const facts = {
+      now: this.#options.clock.now(),
+      random: this.#options.random(),
+      policy: run.task?.policy ?? fallbackPolicy,
+      isPassedOn: run.workflow !== undefined,
+    }
+    void this.#settle(run, run.refusal ?? classify(result, run.request, facts), facts.now)
     this.#pump()
   }
 
@@ -394,6 +398,7 @@ export class Executor {
       wasShown: run.announced,
       policy: run.task?.policy,
       facts: factsOf(run),
+      sender: this.#options.sender,
     })
   }
 

@@ -3,6 +3,7 @@ import type { Delivery } from '../broker.ts'
 import type { StateRecord, StoredState, TaskFacts } from '../core/record.ts'
 import type { Clock } from '../core/clock.ts'
 import type { TaskMessage } from '../protocol/task-message.ts'
+import type { Workflow } from '../protocol/workflow.ts'
 import type { TaskPolicy } from './decide.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -18,6 +19,8 @@ export interface Run {
   readonly delivery: Delivery
   readonly request: TaskMessage
   readonly task: RunnableTask | undefined
+  /** What is called when it has ended. */
+  readonly workflow: Workflow | undefined
   readonly receivedAt: number
   /** Its sender has written its facts: its records need not say them again. */
   readonly factsAreKept: boolean
@@ -39,16 +42,12 @@ export interface Run {
   refusal: Outcome | undefined
 }
 
-type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'receivedAt' | 'factsAreKept' | 'runId'>
+type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'workflow' | 'receivedAt' | 'factsAreKept' | 'runId'>
 
-export function createRun({ delivery, request, task, receivedAt, factsAreKept, runId }: MadeRun): Run {
+export function createRun(made: MadeRun): Run {
+  const { delivery, receivedAt } = made
   return {
-    delivery,
-    request,
-    task,
-    receivedAt,
-    factsAreKept,
-    runId,
+    ...made,
     phase: 'waiting',
     waitsSince: receivedAt,
     startedAt: undefined,

@@ -5,7 +5,8 @@ import type { Delivery, Disposition, Settlement } from '../broker.ts'
 import type { StateRecord, StoredState, TaskFacts } from '../core/record.ts'
 import type { Request, TaskPolicy } from './decide.ts'
 import type { Outcome } from './outcome.ts'
-import { errorIn, successorsOf } from './successors.ts'
+import type { Workflow } from '../protocol/workflow.ts'
+import { endedWith, errorIn, successorsOf, type Sender } from './successors.ts'
 
 /** What is settled. */
 export interface Subject {
@@ -13,6 +14,8 @@ export interface Subject {
   readonly request: Request
   /** Which hand-over of the message it is. */
   readonly handOver: number
+  /** What is called when it has ended. */
+  readonly workflow: Workflow | undefined
 }
 
 /** What `settlementFor` is told besides the outcome. */
@@ -26,19 +29,24 @@ export interface SettleFacts {
   readonly policy: TaskPolicy | undefined
   /** Undefined: they are kept already. */
   readonly facts: TaskFacts | undefined
+  readonly sender: Sender
 }
 
-/** The one settlement an outcome leads to. @throws {DecodeError} what follows from it cannot be read. */
+/** The one settlement an outcome leads to. */
 export function settlementFor(outcome: Outcome, subject: Subject, facts: SettleFacts): Settlement {
   const record = recordOf(outcome, subject, facts)
   const closed = outcome.kind === 'superseded' ? outcome.by : record
-  const successors = closed === undefined ? [] : successorsOf(closed, subject)
   return {
     delivery: subject.delivery,
     disposition: dispositionOf(outcome),
     record,
-    successors: successors.length === 0 ? undefined : successors,
+    successors: closed && unlessEmpty(successorsOf(closed, subject, facts.sender)),
+    ended: closed && unlessEmpty(endedWith(closed, subject)),
   }
+}
+
+function unlessEmpty<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list
 }
 
 function dispositionOf(outcome: Outcome): Disposition {

@@ -186,6 +186,7 @@ export class Worker {
       random: Math.random,
       startedValue: JSON.stringify({ pid: process.pid, hostname: this.#node }),
       findTask: name => findRunnable(this.#internals, name, this.#options),
+      sender: { origin: `gen${process.pid}@${hostname()}`, queueOf: name => queueOf(this.#internals, name) },
       isRevoked: id => revokes.find(id),
       onPrefetch: prefetch => this.#parts?.consumer.setPrefetch(prefetch),
       events: joinEvents(logEvents(this.#options.logger), this.#options.events),
@@ -300,6 +301,11 @@ function checkTasks(app: AppInternals): void {
   }
   if (tasksHere(app).length === 0)
     throw new ConfigurationError('0 tasks: what was loaded defines none. -I, or `include` in new Lovage()?')
+}
+
+/** As a call from here: the task's own queue, else by the routes. */
+function queueOf(app: AppInternals, name: string): string {
+  return app.tasks.get(name)?.options.queue ?? app.queueOf(name)
 }
 
 /** Names of the tasks that can be run here: what is only declared cannot. */

@@ -136,6 +136,7 @@ describe('settlementFor', () => {
     wasShown: false,
     policy: policy({ resultExpiresMs: 60_000 }),
     facts: { name: 'core.tasks.add' },
+    sender: { origin: 'gen1@here', queueOf: () => 'celery' },
   }
   const { message } = delivery()
   const headers = { id: 'id-1', task: 'core.tasks.add', retries: 0 }
@@ -143,6 +144,7 @@ describe('settlementFor', () => {
     delivery: delivery({ deliveryCount: 2, redelivered: true, message: { ...message, headers } }),
     request: request({ priority: 4 }),
     handOver: 2,
+    workflow: undefined,
   }
 
   it('acknowledges an end with its record', () => {

@@ -8,7 +8,9 @@ function facts(change: Partial<TaskMessage>, factsAreKept = false): ReturnType<t
   const wire = { properties: { contentType: 'application/json', contentEncoding: 'utf-8' }, headers: {}, body: '' }
   const delivery = { token: 't', queue: 'q', message: wire, deliveryCount: 1, redelivered: false, crashCount: 0 }
   const request = { ...message, ...change }
-  return factsOf(createRun({ delivery, request, task: undefined, receivedAt: 0, factsAreKept, runId: 1 }))
+  return factsOf(
+    createRun({ delivery, request, task: undefined, workflow: undefined, receivedAt: 0, factsAreKept, runId: 1 }),
+  )
 }
 
 describe('the facts of a run', () => {

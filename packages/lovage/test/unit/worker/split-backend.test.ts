@@ -38,11 +38,21 @@ async function take({ broker }: Backend): Promise<Delivery> {
   return delivery
 }
 
-const facts = { now, seq: 1, startedAt: now, wasShown: true, policy: undefined, facts: undefined }
+const facts = {
+  now,
+  seq: 1,
+  startedAt: now,
+  wasShown: true,
+  policy: undefined,
+  facts: undefined,
+  sender: { origin: 'gen1@here', queueOf: () => 'celery' },
+}
 
 function settle(backend: Backend, delivery: Delivery, outcome: Outcome): Promise<SettleOutcome> {
   const request = decodeTaskHeaders(delivery.message)
-  return backend.settle(settlementFor(outcome, { delivery, request, handOver: delivery.deliveryCount }, facts))
+  return backend.settle(
+    settlementFor(outcome, { delivery, request, handOver: delivery.deliveryCount, workflow: undefined }, facts),
+  )
 }
 
 /** One worker that runs `task`, until the settlements that are expected have happened. */
@@ -81,7 +91,7 @@ it.each([
   const [dying, living] = [await connect(), await connect()]
   const id = await sent(living.backend)
   const delivery = await take(dying.backend)
-  const subject = { delivery, request: decodeTaskHeaders(delivery.message), handOver: 1 }
+  const subject = { delivery, request: decodeTaskHeaders(delivery.message), handOver: 1, workflow: undefined }
   const { record, successors = [] } = settlementFor(Outcome.retrying(error, now), subject, facts)
   if (record !== undefined) await dying.backend.results.put(record)
   if (isPublished) await dying.backend.publish(successors)
