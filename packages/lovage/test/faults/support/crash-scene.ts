@@ -1,5 +1,6 @@
 /** One cell of the crash-point matrix: a project with its tasks, real processes, and what is seen from outside. */
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,12 +8,14 @@ import { expect } from 'vitest'
 import { internals } from '../../../src/app/internals.ts'
 import { Lovage } from '../../../src/app/lovage.ts'
 import type { Backend } from '../../../src/backend.ts'
+import type { Publication } from '../../../src/broker.ts'
 import type { CrashAction } from '../../../src/core/crash-point.ts'
 import type { StoredState } from '../../../src/core/record.ts'
 import { isNewer, isReadyState } from '../../../src/core/states.ts'
 import { Running } from '../../fixtures/command-line.ts'
 import { copyProject, type ProjectCopy } from '../../fixtures/copy-project.ts'
 import type { CrashDriver, Place } from './crash-drivers.ts'
+import type { Work } from './crash-table.ts'
 import { until } from './until.ts'
 
 const bin = fileURLToPath(new URL('../../../bin/lovage.js', import.meta.url))
@@ -78,6 +81,18 @@ export class CrashScene implements AsyncDisposable {
 
   write(path: string, text: string): void {
     this.#project.write(path, text)
+  }
+
+  /** Sends so many tasks; their ids, and of a chain its second ones' behind them. */
+  async send(work: Work, count: number): Promise<readonly string[]> {
+    const numbers = Array.from({ length: count }, (_, index) => index)
+    if (work !== 'chain') {
+      const sent = await Promise.all(numbers.map(n => this.app.sendTask(`crash.${work}`, [n])))
+      return sent.map(({ id }) => id)
+    }
+    const chains = numbers.map(n => chainOfTwo(n, count + n))
+    await (await this.backend()).publish(chains.map(({ first }) => first))
+    return [...chains.map(({ first }) => first.id), ...chains.map(({ nextId }) => nextId)]
   }
 
   /** Starts a program in the project. @param crashAt LOVAGE_CRASH_AT */
@@ -149,6 +164,17 @@ export class CrashScene implements AsyncDisposable {
     await this.#place.end()
     this.#project[Symbol.dispose]()
   }
+}
+
+/** As Celery sends it: a task, and the one that is called when it has ended. */
+function chainOfTwo(number: number, next: number): { readonly first: Publication; readonly nextId: string } {
+  const [id, nextId] = [randomUUID(), randomUUID()]
+  const signature = { task: 'crash.effect', args: [next], kwargs: {}, options: { task_id: nextId }, immutable: true }
+  const embed = { callbacks: null, errbacks: null, chain: [signature], chord: null }
+  const properties = { contentType: 'application/json', contentEncoding: 'utf-8', correlationId: id }
+  const headers = { lang: 'py', task: 'crash.effect', id, root_id: id, retries: 0 }
+  const message = { properties, headers, body: JSON.stringify([[number], {}, embed]) }
+  return { first: { id, queue, message }, nextId }
 }
 
 /** Resolves when the armed process has come to its point and what was to happen there has happened. */

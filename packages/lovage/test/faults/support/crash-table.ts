@@ -11,6 +11,9 @@ interface Point {
   readonly missing?: (facts: Facts) => string | undefined
 }
 
+/** Tasks that end, that fail and are retried once, or that another one follows. */
+export type Work = 'effect' | 'flaky' | 'chain'
+
 export interface WorkerPoint extends Point {
   /** Which passage, of a worker with one slot. */
   readonly passage: number
@@ -19,7 +22,7 @@ export interface WorkerPoint extends Point {
   /** Whether it holds tasks that have begun and whose end is not known to anybody else. */
   readonly hasBegun: boolean
   /** What is sent. @default 'effect' */
-  readonly work?: 'effect' | 'flaky'
+  readonly work?: Work
   /** It is told to stop once so many tasks are ready, and comes there on its way. */
   readonly stopsAt?: number
 }
@@ -54,9 +57,10 @@ export const workerPoints: readonly WorkerPoint[] = [
     name: 'W11',
     where: "the chain's next is published, the ack is not sent",
     passage: 2,
-    ready: 1,
+    ready: 2,
     hasBegun: true,
-    missing: () => 'nothing sends chains yet',
+    work: 'chain',
+    missing: ({ atomic }) => (atomic ? "the chain's next and the ack are one step" : undefined),
   },
   {
     name: 'W12',
