@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 
 const folders = ['unit', 'docs', 'fuzz', 'simulation', 'conformance', 'interop', 'faults', 'browser']
 
@@ -6,9 +6,10 @@ export default defineConfig({
   test: {
     reporters: ['default', './test-support/counts-reporter.ts'],
     globalSetup: './test-support/rabbitmq-global.ts',
-    projects: folders.map(name => ({
-      extends: true,
-      test: { name, include: [`packages/lovage/test/${name}/**/*.test.ts`], environment: 'node' },
-    })),
+    projects: [...folders.map(name => project(name, `packages/lovage/test/${name}`)), project('chaos', 'chaos/test')],
   },
 })
+
+function project(name: string, folder: string): TestProjectConfiguration {
+  return { extends: true, test: { name, include: [`${folder}/**/*.test.ts`], environment: 'node' } }
+}

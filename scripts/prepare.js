@@ -35,7 +35,7 @@ function manifests() {
   const nested = ['packages', 'examples'].flatMap(folder =>
     folders(folder).map(name => `${folder}/${name}/package.json`),
   )
-  return ['package.json', 'bench/package.json', ...nested]
+  return ['package.json', 'bench/package.json', 'chaos/package.json', ...nested]
 }
 
 function folders(folder) {

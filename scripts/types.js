@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 
 const oldest = 'typescript-5.9'
-const projects = globSync('{packages/**,examples/**,bench}/tsconfig.json', {
+const projects = globSync('{packages/**,examples/**,bench,chaos}/tsconfig.json', {
   exclude: name => ['node_modules', 'publish', 'dist', 'fixtures'].includes(name.split('/').at(-1)),
 }).sort()
 

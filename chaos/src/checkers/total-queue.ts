@@ -1,0 +1,80 @@
+/**
+ * The total queue, after Jepsen: whatever was acknowledged comes out, and nothing comes out that was not put in. To come
+ * out is to end in a final state that is true: SUCCESS of work that was done, or an end that says why there is none.
+ */
+import type { Kind } from '../programs/history.ts'
+import { groupBy, type FinalState, type Histories, type Violation } from './histories.ts'
+
+export interface TotalQueue {
+  readonly attempted: number
+  readonly acknowledged: number
+  /** Acknowledged, and without a true end. */
+  readonly lost: number
+  /** Ran or ended without having been attempted, or although its publish said that it is not queued. */
+  readonly unexpected: number
+  /** Did its work more than once in one attempt. */
+  readonly duplicated: number
+  /** Not acknowledged, and came out all the same. */
+  readonly recovered: number
+  /** Ended in FAILURE by `WorkerLostError`: it met too many deaths, or may not run twice. */
+  readonly parked: number
+  readonly violations: readonly Violation[]
+}
+
+export function checkTotalQueue({ producers, effects, finals }: Histories): TotalQueue {
+  const kinds = new Map<string, Kind>()
+  const acknowledged = new Set<string>()
+  const refused = new Set<string>()
+  for (const line of producers) {
+    if (line.k === 'try') kinds.set(line.id, line.kind)
+    else if (line.k === 'ok') acknowledged.add(line.id)
+    else if (line.k === 'no' && line.accepted === 'no') refused.add(line.id)
+  }
+  const done = new Map<string, number>()
+  for (const [key, runs] of groupBy(effects, ({ id, retries }) => `${id} ${retries}`)) {
+    const [id = ''] = key.split(' ')
+    const count = runs.filter(({ k }) => k === 'end').length
+    done.set(id, Math.max(count, done.get(id) ?? 0))
+  }
+
+  const violations: Violation[] = []
+  const report = (rule: string, id: string, what: string): number => violations.push({ rule, id, what })
+  for (const id of acknowledged) {
+    const why = whyLost(finals.get(id), (done.get(id) ?? 0) > 0)
+    if (why !== undefined) report('lost', id, `${kinds.get(id)}: acknowledged, but ${why}`)
+  }
+  const cameOut = new Set([...done.keys(), ...finals.keys()])
+  for (const id of cameOut) {
+    if (!kinds.has(id)) report('unexpected', id, 'nobody attempted it')
+    else if (refused.has(id)) report('unexpected', id, 'its publish said that it is not queued')
+  }
+  for (const [id, final] of finals) {
+    const why = whyWrong(kinds.get(id), final)
+    if (why !== undefined) report('wrong end', id, why)
+  }
+  const count = (rule: string): number => violations.filter(violation => violation.rule === rule).length
+  return {
+    attempted: kinds.size,
+    acknowledged: acknowledged.size,
+    lost: count('lost'),
+    unexpected: count('unexpected'),
+    duplicated: [...done.values()].filter(times => times > 1).length,
+    recovered: [...cameOut].filter(id => kinds.has(id) && !acknowledged.has(id) && !refused.has(id)).length,
+    parked: [...finals.values()].filter(({ error }) => error === 'WorkerLostError').length,
+    violations,
+  }
+}
+
+function whyLost(final: FinalState | undefined, wasDone: boolean): string | undefined {
+  if (final === undefined) return 'nothing is known of it'
+  if (!final.ready) return `it is ${final.state} with nothing left in the queue`
+  return final.state === 'SUCCESS' && !wasDone ? 'its SUCCESS is of work that nobody did' : undefined
+}
+
+/** An end that this kind of task cannot come to. */
+function whyWrong(kind: Kind | undefined, { state, error }: FinalState): string | undefined {
+  if (state === 'FAILURE' && kind !== 'broken' && error !== 'WorkerLostError')
+    return `${kind} ended in FAILURE: ${error}`
+  if (state === 'REVOKED' && kind !== 'doomed' && kind !== 'expiring') return `${kind} ended in REVOKED`
+  return state === 'SUCCESS' && kind === 'broken' ? 'broken ended in SUCCESS' : undefined
+}

@@ -1,0 +1,60 @@
+/** The end of a run: no more faults, no more load, until nothing is left. A drain that does not end proves nothing. */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Lovage } from 'lovage'
+import type { Fleet } from './fleet.ts'
+
+/** Nothing moves for so long: then nothing will. What is delayed, retried or long is over sooner, and so is a lease. */
+const stuckMs = 15_000
+/** Whatever moves. */
+const drainMs = 180_000
+/** On an idle system, one at a time: a wake-up that is lost shows. */
+const probes = 10
+const probeMs = 5000
+
+export interface DrainParts {
+  readonly app: Lovage
+  readonly fleet: Fleet
+  readonly say: (line: string) => void
+}
+
+/** Sentences about what went wrong; none: it is drained, and everybody ended when told to. */
+export async function drain({ app, fleet, say }: DrainParts): Promise<readonly string[]> {
+  say('  draining')
+  const troubles = [...(await fleet.end('producer'))]
+  troubles.push(...(await emptied(app)), ...(await probe(app)))
+  // readers see the last states before they go
+  await wait(300)
+  troubles.push(...(await fleet.end('reader')), ...(await fleet.end('worker')))
+  const left = await app.queue('celery').stats()
+  if (left.unsettled > 0) troubles.push(`after all workers had stopped, ${left.unsettled} messages were still held`)
+  return troubles
+}
+
+async function emptied(app: Lovage): Promise<string[]> {
+  const beganAt = Date.now()
+  let movedAt = beganAt
+  let last = ''
+  for (let emptyLooks = 0; emptyLooks < 3; await wait(200)) {
+    const { ready, delayed, unsettled } = await app.queue('celery').stats()
+    emptyLooks = ready + delayed + unsettled === 0 ? emptyLooks + 1 : 0
+    const now = `${ready} ready, ${delayed} delayed, ${unsettled} held`
+    if (now !== last) movedAt = Date.now()
+    last = now
+    if (emptyLooks === 0 && (Date.now() > movedAt + stuckMs || Date.now() > beganAt + drainMs))
+      return [`the drain did not end: ${now} after ${Math.round((Date.now() - beganAt) / 1000)} s`]
+  }
+  return []
+}
+
+async function probe(app: Lovage): Promise<string[]> {
+  for (let n = 0; n < probes; n++) {
+    await wait(100)
+    const result = await app.sendTask('quick')
+    try {
+      await result.get({ timeoutMs: probeMs })
+    } catch (error) {
+      return [`on an idle system a task was not done within ${probeMs / 1000} s: ${String(error)}`]
+    }
+  }
+  return []
+}

@@ -1,0 +1,118 @@
+/** Carries out the plan until the time is over; then whatever was frozen or full is free again. */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { RunningDriver } from './drivers/driver.ts'
+import type { Fleet } from './fleet.ts'
+import { nextFault, type FaultPlan, type Rates } from './plan.ts'
+import type { Random } from './programs/random.ts'
+import type { Settings } from './settings.ts'
+
+export interface FaultMakerOptions {
+  readonly settings: Settings
+  readonly fleet: Fleet
+  readonly running: RunningDriver
+  readonly random: Random
+  readonly say: (line: string) => void
+}
+
+export class FaultMaker {
+  readonly #options: FaultMakerOptions
+  readonly #rates: Rates
+  /** Thaws, disks to be freed, servers that come back. */
+  readonly #pending = new Set<Promise<void>>()
+
+  constructor(options: FaultMakerOptions) {
+    this.#options = options
+    const { settings, running } = options
+    this.#rates = {
+      ...settings,
+      canFill: running.volume !== undefined,
+      hasServer: (running.faults ?? []).length > 0,
+    }
+  }
+
+  async run(): Promise<void> {
+    const { settings, random } = this.#options
+    const until = Date.now() + settings.minutes * 60_000
+    const telling = setInterval(() => this.#tell(until), 30_000)
+    try {
+      await wait(Math.min(1000, settings.minutes * 60_000))
+      while (Date.now() < until) {
+        const { afterMs, fault } = nextFault(random, this.#rates)
+        await wait(Math.min(afterMs, Math.max(0, until - Date.now())))
+        if (Date.now() < until) this.#make(fault)
+      }
+    } finally {
+      clearInterval(telling)
+    }
+    await Promise.all(this.#pending)
+  }
+
+  #make(fault: FaultPlan): void {
+    const { fleet, random } = this.#options
+    switch (fault.kind) {
+      case 'kill worker':
+        return this.#kill('worker')
+      case 'kill all workers':
+        return fleet.alive('worker').forEach(worker => fleet.kill(worker))
+      case 'kill producer':
+        return this.#kill('producer')
+      case 'kill reader':
+        return this.#kill('reader')
+      case 'freeze worker':
+        return this.#freeze(fault.forMs)
+      case 'stop worker': {
+        const worker = random.pick(fleet.ready('worker'))
+        return worker === undefined ? undefined : fleet.stop(worker)
+      }
+      case 'fill disk':
+        return this.#later(this.#fill(fault.forMs))
+      case 'server':
+        return this.#later(this.#disturbServer())
+      default:
+        return fault satisfies never
+    }
+  }
+
+  #kill(role: 'worker' | 'producer' | 'reader'): void {
+    const { fleet, random } = this.#options
+    const member = random.pick(fleet.alive(role))
+    if (member !== undefined) fleet.kill(member)
+  }
+
+  #freeze(forMs: number): void {
+    const { fleet, random } = this.#options
+    const worker = random.pick(fleet.ready('worker'))
+    if (worker === undefined) return
+    fleet.freeze(worker)
+    this.#later(wait(forMs).then(() => fleet.thaw(worker)))
+  }
+
+  async #fill(forMs: number): Promise<void> {
+    const { fleet, running } = this.#options
+    fleet.note('full')
+    running.volume?.fill()
+    await wait(forMs)
+    running.volume?.free()
+    fleet.note('free')
+  }
+
+  async #disturbServer(): Promise<void> {
+    const { fleet, running, random } = this.#options
+    const fault = random.pick(running.faults ?? [])
+    if (fault === undefined) return
+    fleet.note('server', { note: fault.name })
+    await fault.run(random)
+    fleet.note('server', { note: `${fault.name} is over` })
+  }
+
+  #later(what: Promise<void>): void {
+    const pending = what.finally(() => this.#pending.delete(pending))
+    this.#pending.add(pending)
+  }
+
+  #tell(until: number): void {
+    const count = (k: string): number => this.#options.fleet.faults.filter(fault => fault.k === k).length
+    const left = Math.max(0, Math.round((until - Date.now()) / 1000))
+    this.#options.say(`  ${count('kill')} kills, ${count('freeze')} freezes; ${left} s left`)
+  }
+}

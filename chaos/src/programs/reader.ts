@@ -1,0 +1,133 @@
+/**
+ * Looks at tasks as web processes do: follows some by `AsyncResult.watch()`, some at the store itself, asks for others
+ * again and again. Writes down every version it is shown. Which tasks there are it learns from the producers' histories.
+ */
+import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Lovage, type Snapshot } from 'lovage'
+import type { internals as internalsOf } from '../../../packages/lovage/src/app/internals.ts'
+import type { Backend } from '../../../packages/lovage/src/backend.ts'
+import type { StoredState } from '../../../packages/lovage/src/core/record.ts'
+import { openHistory, type ProducerLine, type SeenLine } from './history.ts'
+import { seededRandom } from './random.ts'
+
+interface Inside {
+  readonly internals: typeof internalsOf
+}
+
+/** Tasks that one reader looks at, of those that are not ready yet and of those that are. */
+const most = 200
+
+const folder = process.env['CHAOS_HISTORIES'] ?? '.'
+const history = openHistory(folder, `reader-${process.pid}`)
+const random = seededRandom(Number(process.env['CHAOS_SEED'] ?? 1))
+const app = new Lovage('chaos')
+const backend = await openBackend()
+const open_ = new Set<string>()
+const finals: string[] = []
+const offsets = new Map<string, number>()
+let isStopped = false
+const stop = (): void => {
+  isStopped = true
+}
+process.once('SIGTERM', stop)
+process.once('disconnect', stop)
+
+for (let turn = 0; !isStopped; turn++) {
+  for (const id of await newIds()) if (open_.size < most && random.next() < 0.4) follow(id)
+  if (turn % 3 === 0) await look()
+  await wait(100)
+}
+process.exit(0)
+
+/** The store behind the app, of the very package this process runs on. */
+async function openBackend(): Promise<Backend> {
+  const inside = new URL('./app/internals.ts', import.meta.resolve('lovage')).href
+  const { internals } = (await import(inside)) as Inside
+  return await internals(app).backend()
+}
+
+function follow(id: string): void {
+  open_.add(id)
+  void (random.next() < 0.5 ? watchSnapshots(id) : watchStore(id)).catch(() => {
+    // the store was away; another look at it comes from `look`
+    open_.delete(id)
+    finals.push(id)
+  })
+}
+
+async function watchSnapshots(id: string): Promise<void> {
+  const observer = `snapshots-${process.pid}`
+  for await (const snapshot of app.result(id).watch()) write(observer, snapshot)
+  settled(id)
+}
+
+function write(observer: string, snapshot: Snapshot): void {
+  const { id, state, ready, attempt } = snapshot
+  history.write({ observer, id, state, version: [attempt - 1], ready, at: Date.now() } satisfies SeenLine)
+}
+
+async function watchStore(id: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onState = (state: StoredState): void => {
+    history.write(seen('store', state))
+    if (state.readyAt !== undefined) resolve()
+  }
+  const end = await backend.results.watch([id], { onState, onEnd: reject })
+  await promise
+  end()
+  settled(id)
+}
+
+function seen(how: string, { id, state, retries, delivery, seq, value = '', readyAt }: StoredState): SeenLine {
+  const ready = readyAt !== undefined
+  const version = [retries, delivery, rankOf(state), seq]
+  const at = Date.now()
+  const line = { observer: `${how}-${process.pid}`, id, state, version, ready, at }
+  return ready ? { ...line, value: createHash('sha1').update(value).digest('base64url').slice(0, 12) } : line
+}
+
+function rankOf(state: string): number {
+  const rank = ['PENDING', 'RECEIVED', 'STARTED', 'PROGRESS', 'RETRY'].indexOf(state)
+  return rank < 0 ? 5 : rank
+}
+
+function settled(id: string): void {
+  open_.delete(id)
+  finals.push(id)
+  if (finals.length > most) finals.shift()
+}
+
+/** Asks for some that go on, and for some that are over: those must not change any more. */
+async function look(): Promise<void> {
+  const ids = [...open_, ...finals].filter(() => random.next() < 0.2)
+  try {
+    for (const lookup of await backend.results.getMany(ids))
+      if (lookup.kind === 'state') history.write(seen('poll', lookup.state))
+  } catch {
+    // a full disk, a lock: the next look
+  }
+}
+
+async function newIds(): Promise<string[]> {
+  const names = readdirSync(folder).filter(name => name.startsWith('producer-'))
+  return (await Promise.all(names.map(readOn))).flat()
+}
+
+async function readOn(name: string): Promise<string[]> {
+  const file = await open(join(folder, name))
+  try {
+    const from = offsets.get(name) ?? 0
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(1 << 16), position: from })
+    const text = buffer.toString('utf8', 0, bytesRead)
+    const whole = text.slice(0, text.lastIndexOf('\n') + 1)
+    offsets.set(name, from + Buffer.byteLength(whole))
+    const lines = whole.split('\n').filter(line => line !== '')
+    return lines.map(line => JSON.parse(line) as ProducerLine).flatMap(line => (line.k === 'try' ? [line.id] : []))
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,114 @@
+/** What a run came to: figures, violations, and how they are printed. */
+import type { Histories, Violation } from './checkers/histories.ts'
+import { checkMonotonicRegister } from './checkers/monotonic-register.ts'
+import { checkOnceRules } from './checkers/once-rules.ts'
+import { checkTotalQueue } from './checkers/total-queue.ts'
+import type { ChaosDriver } from './drivers/driver.ts'
+import type { FaultKind } from './programs/history.ts'
+import { measureRecovery, type Recovery } from './recovery.ts'
+import type { Settings } from './settings.ts'
+
+export interface Report {
+  readonly settings: Settings
+  /** In the order in which they are shown. */
+  readonly figures: Readonly<Record<string, number>>
+  readonly afterKill: Recovery & { readonly goalMs: number }
+  readonly afterFreeze: Recovery & { readonly goalMs: number }
+  readonly violations: readonly Violation[]
+}
+
+export interface Evidence {
+  readonly histories: Histories
+  /** What went wrong outside the histories: a drain that did not end, a file that is damaged. */
+  readonly troubles: readonly string[]
+  readonly settings: Settings
+  readonly driver: Pick<ChaosDriver, 'recoveryGoalMs'>
+}
+
+export function judge({ histories, troubles, settings, driver }: Evidence): Report {
+  const probesAside = withoutProbes(histories)
+  const queue = checkTotalQueue(probesAside)
+  const register = checkMonotonicRegister(probesAside)
+  const once = checkOnceRules(probesAside)
+  const count = (k: FaultKind, role?: string): number =>
+    histories.faults.filter(fault => fault.k === k && (role === undefined || fault.role === role)).length
+  return {
+    settings,
+    figures: {
+      attempted: queue.attempted,
+      acknowledged: queue.acknowledged,
+      lost: queue.lost,
+      unexpected: queue.unexpected,
+      duplicated: queue.duplicated,
+      recovered: queue.recovered,
+      regressed: register.regressed,
+      parked: queue.parked,
+      observations: register.observations,
+      kills: count('kill', 'worker'),
+      freezes: count('freeze'),
+      stops: count('stop', 'worker'),
+      'producers killed': count('kill', 'producer'),
+      'readers killed': count('kill', 'reader'),
+      'disk filled': count('full'),
+      'server faults': count('server') / 2,
+    },
+    afterKill: { ...measureRecovery(histories, 'kill'), goalMs: driver.recoveryGoalMs },
+    afterFreeze: { ...measureRecovery(histories, 'freeze'), goalMs: settings.leaseMs + 1000 },
+    violations: [
+      ...troubles.map(what => ({ rule: 'trouble', what })),
+      ...ownDeaths(histories),
+      ...queue.violations,
+      ...register.violations,
+      ...once,
+    ],
+  }
+}
+
+/** The harness's own tasks at the end are in no producer's history. */
+function withoutProbes(histories: Histories): Histories {
+  const drainedAt = histories.faults.find(({ k }) => k === 'drain')?.at ?? Infinity
+  const attempted = new Set(histories.producers.map(({ id }) => id))
+  const isProbe = ({ id, at }: { readonly id: string; readonly at: number }): boolean =>
+    at > drainedAt && !attempted.has(id)
+  const probes = new Set(histories.effects.filter(isProbe).map(({ id }) => id))
+  return {
+    ...histories,
+    effects: histories.effects.filter(({ id }) => !probes.has(id)),
+    finals: new Map([...histories.finals].filter(([id]) => !probes.has(id))),
+  }
+}
+
+/** A process that ends by itself, though nobody did anything to it: only a full disk is a reason. */
+function ownDeaths({ faults }: Histories): Violation[] {
+  let isFull = false
+  const violations: Violation[] = []
+  for (const { k, role, pid, note } of faults) {
+    if (k === 'full') isFull = true
+    if (k === 'free') isFull = false
+    if (k === 'died' && !isFull) violations.push({ rule: 'died by itself', what: `${role} ${pid} ended with ${note}` })
+  }
+  return violations
+}
+
+const shownViolations = 10
+
+export function formatReport({ settings, figures, afterKill, afterFreeze, violations }: Report): string {
+  const width = 24
+  const lines = [
+    `${settings.driver}, ${settings.minutes} min, seed ${settings.seed}${settings.break === undefined ? '' : `, broken by ${settings.break}`}`,
+    ...Object.entries(figures).map(([name, value]) => `  ${name.padEnd(width)}${value.toLocaleString('en')}`),
+    `  ${'recovery after a kill'.padEnd(width)}${formatRecovery(afterKill)}`,
+    `  ${'recovery after a freeze'.padEnd(width)}${formatRecovery(afterFreeze)}`,
+    violations.length === 0 ? 'Nothing was found.' : `${violations.length} VIOLATIONS`,
+    ...violations.slice(0, shownViolations).map(({ rule, id = '', what }) => `  ${rule}: ${id} ${what}`),
+  ]
+  if (violations.length > shownViolations) lines.push(`  … and ${violations.length - shownViolations} more`)
+  return lines.join('\n')
+}
+
+function formatRecovery({ count, p50, p99, max, setApart, goalMs }: Report['afterKill']): string {
+  const apart = setApart === 0 ? '' : `, ${setApart} set apart`
+  if (p50 === undefined || p99 === undefined) return `no samples${apart}`
+  const verdict = p99 <= goalMs ? `goal ${goalMs} ms` : `OVER the goal of ${goalMs} ms`
+  return `p50 ${p50} ms, p99 ${p99} ms, max ${max} ms (${count} samples${apart}; ${verdict})`
+}

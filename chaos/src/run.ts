@@ -1,0 +1,142 @@
+/** One run: start, make faults, let it drain, read what was written down, check. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { Lovage } from 'lovage'
+import { internals } from '../../packages/lovage/src/app/internals.ts'
+import type { StoredState } from '../../packages/lovage/src/core/record.ts'
+import type { FinalState, Histories } from './checkers/histories.ts'
+import { drain } from './drain.ts'
+import { drivers } from './drivers/all.ts'
+import type { ChaosDriver, RunningDriver } from './drivers/driver.ts'
+import { FaultMaker } from './fault-maker.ts'
+import { Fleet, type Role } from './fleet.ts'
+import { openHistory, type EffectLine, type ProducerLine, type SeenLine } from './programs/history.ts'
+import { seededRandom } from './programs/random.ts'
+import { createProject, type Project } from './project.ts'
+import { judge, type Report } from './report.ts'
+import type { Settings } from './settings.ts'
+
+/** Runs it and says what came of it; the histories lie in `folder` until `discard` is called. */
+export interface Finished {
+  readonly report: Report
+  readonly folder: string
+  readonly discard: () => void
+}
+
+export async function run(settings: Settings, say: (line: string) => void): Promise<Finished> {
+  const driver = drivers.find(({ name }) => name === settings.driver) as ChaosDriver
+  const project = createProject(settings.break)
+  const home = join(project.root, 'driver')
+  mkdirSync(home)
+  const running = await driver.start({ folder: home, minutes: settings.minutes, leaseMs: settings.leaseMs })
+  const fleet = new Fleet({
+    project,
+    sizes: { worker: settings.workers, producer: settings.producers, reader: settings.readers },
+    env: environments(settings, project, running),
+    faults: openHistory(project.histories, 'faults'),
+  })
+  const goneWithUs = (): void => fleet.killAll()
+  process.once('exit', goneWithUs)
+  try {
+    if (running.leftOut !== undefined) say(`LEFT OUT: ${running.leftOut}`)
+    const report = await runFleet({ settings, driver, project, running, fleet, say })
+    return { report, folder: project.root, discard: () => project.remove() }
+  } finally {
+    fleet.killAll()
+    process.off('exit', goneWithUs)
+    await running.stop()
+  }
+}
+
+interface Parts {
+  readonly settings: Settings
+  readonly driver: ChaosDriver
+  readonly project: Project
+  readonly running: RunningDriver
+  readonly fleet: Fleet
+  readonly say: (line: string) => void
+}
+
+async function runFleet({ settings, driver, project, running, fleet, say }: Parts): Promise<Report> {
+  const { brokerUrl, resultBackend } = running
+  const app = new Lovage('chaos', { brokerUrl, ...(resultBackend === undefined ? {} : { resultBackend }) })
+  try {
+    await internals(app).backend()
+    await fleet.start()
+    await new FaultMaker({ settings, fleet, running, random: seededRandom(settings.seed), say }).run()
+    fleet.note('drain')
+    const troubles = [...(await drain({ app, fleet, say })), ...((await running.examine?.()) ?? [])]
+    const histories = await gather(app, project, fleet)
+    return judge({ histories, troubles, settings, driver })
+  } finally {
+    await app.close()
+  }
+}
+
+function environments(settings: Settings, project: Project, running: RunningDriver): Record<Role, NodeJS.ProcessEnv> {
+  const own = Object.entries(process.env).filter(([name]) => !/^(?:LOVAGE|CELERY|CHAOS|VITEST|NODE_OPTIONS)/.test(name))
+  const shared: NodeJS.ProcessEnv = {
+    ...Object.fromEntries(own),
+    ...running.env,
+    NO_COLOR: '1',
+    LOVAGE_BROKER_URL: running.brokerUrl,
+    ...(running.resultBackend === undefined ? {} : { LOVAGE_RESULT_BACKEND: running.resultBackend }),
+    LOVAGE_LEASE_MS: String(settings.leaseMs),
+    CHAOS_HISTORIES: project.histories,
+    CHAOS_SEED: String(settings.seed),
+    CHAOS_RATE: String(settings.rate / settings.producers),
+    CHAOS_MIX: JSON.stringify(settings.mix),
+  }
+  return { worker: shared, producer: shared, reader: shared }
+}
+
+async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Histories> {
+  const read = <T>(prefix: string): T[] => readHistories<T>(project.histories, prefix)
+  const producers = read<ProducerLine>('producer-')
+  const workers = new Set(fleet.faults.filter(({ role }) => role === 'worker').map(({ pid }) => pid))
+  const effects = read<EffectLine>('effects-').map(line => {
+    return workers.has(line.pid) ? line : { ...line, pid: line.parent }
+  })
+  const ids = [...new Set([...producers, ...effects].map(({ id }) => id))]
+  return {
+    producers,
+    effects,
+    seen: read<SeenLine>('reader-'),
+    faults: fleet.faults,
+    finals: await readFinals(app, ids),
+  }
+}
+
+/** A line that a kill has torn is the last of its file, and of something that did not happen. */
+function readHistories<T>(folder: string, prefix: string): T[] {
+  const names = readdirSync(folder).filter(name => name.startsWith(prefix))
+  return names.flatMap(name => {
+    const lines = readFileSync(join(folder, name), 'utf8').split('\n')
+    return lines.slice(0, -1).map(line => JSON.parse(line) as T)
+  })
+}
+
+async function readFinals(app: Lovage, ids: readonly string[]): Promise<Map<string, FinalState>> {
+  const { results } = await internals(app).backend()
+  const finals = new Map<string, FinalState>()
+  for (let from = 0; from < ids.length; from += 500) {
+    for (const lookup of await results.getMany(ids.slice(from, from + 500)))
+      if (lookup.kind === 'state') finals.set(lookup.state.id, toFinal(lookup.state))
+    await wait(0)
+  }
+  return finals
+}
+
+function toFinal({ state, value = '', readyAt }: StoredState): FinalState {
+  const hash = createHash('sha1').update(value).digest('base64url').slice(0, 12)
+  const isError = state === 'FAILURE' || state === 'REVOKED'
+  return {
+    state,
+    ready: readyAt !== undefined,
+    value: hash,
+    ...(readyAt === undefined ? {} : { readyAt }),
+    ...(isError && value !== '' ? { error: (JSON.parse(value) as { type: string }).type } : {}),
+  }
+}
