@@ -21,6 +21,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Connection } from '../../src/backend.ts'
 import { StorageError } from '../../src/core/errors.ts'
 import { openSqlite, type SqliteOptions } from '../../src/drivers/sqlite/sqlite.ts'
+import { canMount } from './support/tools.ts'
 import { inspect, taskMessage, testFile, type TestFile } from './support/sqlite-tasks.ts'
 
 let file: TestFile
@@ -115,7 +116,7 @@ describe('a file that cannot be used is refused by name, with the reason', () =>
   })
 })
 
-describe('a file that goes away while it is open', { timeout: 15_000 }, () => {
+describe('fault 37: a file that goes away while it is open', { timeout: 15_000 }, () => {
   it.each([
     ['deleted', () => rmSync(file.path)],
     ['moved', () => renameSync(file.path, `${file.path}.old`)],
@@ -146,7 +147,7 @@ describe('a file that goes away while it is open', { timeout: 15_000 }, () => {
   })
 })
 
-describe('a write lock that another process does not let go', { timeout: 15_000 }, () => {
+describe('fault 37: a write lock that another process does not let go', { timeout: 15_000 }, () => {
   it('fails writes as busy after their time, answers reads meanwhile, and goes on by itself', async () => {
     const connection = await connect({ busyMs: 300 })
     await connection.broker.publish([taskMessage('a')])
@@ -190,9 +191,7 @@ describe('a bad operation among good ones', () => {
   })
 })
 
-const canMount = process.platform === 'linux' && process.getuid?.() === 0
-
-describe.runIf(canMount)('a small disk', { timeout: 30_000 }, () => {
+describe.skipIf(!canMount())('fault 12, 37: a small disk', { timeout: 30_000 }, () => {
   let disk = ''
 
   beforeEach(() => {

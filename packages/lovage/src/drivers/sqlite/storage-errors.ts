@@ -16,6 +16,9 @@ const primaryReasons: Readonly<Record<number, StorageReason>> = {
 /** SQLITE_READONLY_DBMOVED: the file was renamed or deleted under us. */
 const databaseMoved = 1032
 
+/** SQLITE_IOERR_SHMSIZE: the file that processes share beside the log could not grow. */
+const sharedMemoryFull = 4874
+
 /** What to do about it, after the path. */
 const remedies: Readonly<Record<StorageReason, string>> = {
   missing:
@@ -34,9 +37,13 @@ const remedies: Readonly<Record<StorageReason, string>> = {
   failed: 'cannot be opened, read or written.',
 }
 
+const lostSync =
+  'was not written to the disk for certain (fsync failed): what was under way may be lost, and this process uses the file no more. Look after the disk, and start it again.'
+
 export function storageError(path: string, reason: StorageReason, cause?: unknown): StorageError {
+  const remedy = isSyncFailure(cause) ? lostSync : remedies[reason]
   const detail = reason === 'failed' && cause instanceof Error ? ` ${cause.message}.` : ''
-  return new StorageError(`${path} ${remedies[reason]}${detail}`, { reason, cause, details: { path } })
+  return new StorageError(`${path} ${remedy}${detail}`, { reason, cause, details: { path } })
 }
 
 /** The extended result code of an error from node:sqlite; undefined for every other error. */
@@ -48,7 +55,8 @@ function resultCode(error: unknown): number | undefined {
 export function storageReason(error: unknown): StorageReason | undefined {
   const code = resultCode(error)
   if (code === undefined) return undefined
-  return code === databaseMoved ? 'missing' : primaryReasons[code & 0xff]
+  if (code === databaseMoved) return 'missing'
+  return code === sharedMemoryFull ? 'full' : primaryReasons[code & 0xff]
 }
 
 /** SQLITE_IOERR_FSYNC and SQLITE_IOERR_DIR_FSYNC: the kernel may have dropped pages; nothing may be believed after it. */

@@ -26,9 +26,14 @@ export class Child {
   readonly ended: Promise<Ended>
   endedAt: number | undefined
 
-  constructor(args: readonly string[], options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv }) {
-    const { cwd, env = {} } = options
-    this.process = spawn(process.execPath, args, { cwd, env: cleanEnvironment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+  /** @param options under: a program and its arguments that become this process, or start it in their place. */
+  constructor(
+    args: readonly string[],
+    options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv; readonly under?: readonly string[] },
+  ) {
+    const { cwd, env = {}, under = [] } = options
+    const [program = process.execPath, ...rest] = [...under, process.execPath, ...args]
+    this.process = spawn(program, rest, { cwd, env: cleanEnvironment(env), stdio: ['ignore', 'pipe', 'pipe'] })
     this.#read('out')
     this.#read('err')
     const { promise, resolve } = Promise.withResolvers<Ended>()

@@ -73,9 +73,9 @@ export class Project {
     return file
   }
 
-  /** Starts `lovage …` and leaves it running. */
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Child {
-    return new Child([command, ...args], { cwd: this.root, env: { ...this.env, ...env } })
+  /** Starts `lovage …` and leaves it running; under another program, if there is one. */
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}, under: readonly string[] = []): Child {
+    return new Child([command, ...args], { cwd: this.root, env: { ...this.env, ...env }, under })
   }
 
   /** Starts a file of the project. */

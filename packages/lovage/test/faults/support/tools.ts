@@ -1,0 +1,41 @@
+/** Programs of the system that some faults need. In CI a missing one is installed, or the run fails; elsewhere it is said. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const isLinux = process.platform === 'linux'
+const install: string = fileURLToPath(new URL('../../../../../scripts/servers.js', import.meta.url))
+
+/** Whether system calls can be made to fail. @throws {Error} CI has no strace, and it could not be installed. */
+export function hasStrace(): boolean {
+  return provided('strace', () => spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0)
+}
+
+/** The library that makes a process see another time. @throws {Error} as above. */
+export function fakeTime(): string | undefined {
+  const find = (): string | undefined =>
+    globSync('{/usr/lib/*/faketime,/usr/lib/faketime,/usr/lib64/faketime}/libfaketime.so.1')[0]
+  provided('faketime', () => find() !== undefined)
+  return isLinux ? find() : undefined
+}
+
+/** Whether file systems can be mounted. */
+export function canMount(): boolean {
+  const can = isLinux && process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0
+  if (!can) tell('file systems of a size of their own', 'root on Linux')
+  return can
+}
+
+function provided(program: string, isThere: () => boolean): boolean {
+  if (isLinux && !isThere() && process.env['CI'])
+    execFileSync(process.execPath, [install, program], { stdio: 'inherit' })
+  if (isLinux && isThere()) return true
+  if (isLinux && process.env['CI'])
+    throw new Error(`CI needs ${program}, and it could not be installed or does not run.`)
+  tell(`what ${program} does`, isLinux ? `${program}: sudo apt-get install ${program}` : 'Linux')
+  return false
+}
+
+function tell(what: string, need: string): void {
+  console.warn(`SKIPPED: tests that need ${what}. They need ${need}.`)
+}
