@@ -56,7 +56,7 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
     },
     publish: atomic ? batch => broker.publish(batch) : batch => publishThenStore(broker, results, batch),
     settle: settlement =>
-      atomic && settlement.ended === undefined
+      atomic && settlement.ended === undefined && broker.reply === undefined
         ? handOver(broker, settlement)
         : storeThenSettle(broker, results, settlement),
     async close() {
@@ -90,11 +90,12 @@ async function publishThenStore(
  * closed; whoever gets it publishes the same once more, under the same ids, and runs nothing.
  */
 async function storeThenSettle(broker: Broker, results: ResultStore, settlement: Settlement): Promise<SettleOutcome> {
-  const { record, ended = [], successors = [], ...rest } = settlement
+  const { record, ended = [], replies = [], successors = [], ...rest } = settlement
   const isStored = record === undefined || (await results.put(record))
   if (!isStored && settlement.disposition.kind !== 'requeue') return 'overtaken'
   crashPoint('W7')
   await Promise.all(ended.map(each => results.put(each)))
+  await Promise.all(replies.map(async each => broker.reply?.(each)))
   // not with the settlement: should the delivery be lost by now, they follow all the same
   if (successors.length > 0) await publishSuccessors(broker, results, successors)
   if (successors.length > 0) crashPoint(record?.state === 'RETRY' ? 'W10' : 'W11')

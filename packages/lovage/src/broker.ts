@@ -83,6 +83,14 @@ export interface Settlement {
   readonly record?: StateRecord | undefined
   /** Final states of other tasks: the rest of a chain that will not be called any more. `Backend.settle` stores them. */
   readonly ended?: readonly StateRecord[] | undefined
+  /** What foreign clients are told of it. `Backend.settle` sends them, where the broker has `reply`. */
+  readonly replies?: readonly Reply[] | undefined
+}
+
+/** A state of a task, for the queue that a foreign client waits at. */
+export interface Reply {
+  readonly address: string
+  readonly message: WireMessage
 }
 
 /**
@@ -180,6 +188,12 @@ export interface Broker {
   }): Promise<Page<ParkedMessage>>
   /** Removes one from the dead letters and gives it; undefined: there is none of that id. */
   takeParked(parkedId: string): Promise<ParkedMessage | undefined>
+  /**
+   * Tells a foreign client the state of its task, at the address its message names; absent: this broker knows no such
+   * addresses. Resolves when the broker has it, also when nobody waits there any more, or when the address is our own,
+   * whose states are in the store.
+   */
+  reply?(reply: Reply): Promise<void>
   /** Sends to all who listen now. Never an error that nobody does. */
   send(address: string, message: WireMessage): Promise<void>
   /** @param pattern an address, or a prefix ending in `*`. Resolves to the function that ends it. */

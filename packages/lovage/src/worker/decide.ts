@@ -24,6 +24,9 @@ export interface Request {
   readonly maxRetries?: number | undefined
   /** The caller's wish, over the task's. */
   readonly ignoreResult?: boolean | undefined
+  /** Where a foreign client waits for its states, and under which id. */
+  readonly replyTo?: string | undefined
+  readonly correlationId?: string | undefined
   /** How often it was given back by workers that do not know its name. */
   readonly unknownCount?: number | undefined
 }

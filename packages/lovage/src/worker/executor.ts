@@ -33,6 +33,7 @@ import {
   type Run,
   type RunnableTask,
 } from './run.ts'
+import { repliesTo, replyAddress } from './replies.ts'
 import { settlementFor } from './settlement.ts'
 import type { Sender } from './successors.ts'
 import { Throughput, tickMs } from './throughput.ts'
@@ -345,7 +346,12 @@ export class Executor {
     const [state, value] =
       report.kind === 'progress' ? ['PROGRESS', progressText(report.progress)] : [report.state, report.value]
     const record = { ...recordBase(run, this.#options.clock), state, value }
-    this.#attempt('write progress', this.#options.backend.results.put(record))
+    const { broker, results } = this.#options.backend
+    this.#attempt('write progress', results.put(record))
+    if (broker.reply === undefined) return
+    const address = replyAddress(run.request, run.task?.policy)
+    for (const reply of repliesTo(address, record, run.request.correlationId))
+      this.#attempt('tell progress', broker.reply(reply))
   }
 
   #abort(run: Run, reason: AbortReason, forceAfterMs?: number): void {

@@ -1,11 +1,12 @@
 /**
  * What is written for an outcome: its record, what follows from it, and what becomes of the delivery. Pure.
  */
-import type { Delivery, Disposition, Settlement } from '../broker.ts'
+import type { Delivery, Disposition, Reply, Settlement } from '../broker.ts'
 import type { StateRecord, StoredState, TaskFacts } from '../core/record.ts'
 import type { Request, TaskPolicy } from './decide.ts'
 import type { Outcome } from './outcome.ts'
 import type { Workflow } from '../protocol/workflow.ts'
+import { repliesTo, replyAddress } from './replies.ts'
 import { endedWith, errorIn, successorsOf, type Sender } from './successors.ts'
 
 /** What is settled. */
@@ -36,13 +37,25 @@ export interface SettleFacts {
 export function settlementFor(outcome: Outcome, subject: Subject, facts: SettleFacts): Settlement {
   const record = recordOf(outcome, subject, facts)
   const closed = outcome.kind === 'superseded' ? outcome.by : record
+  const ended = closed === undefined ? [] : endedWith(closed, subject)
   return {
     delivery: subject.delivery,
     disposition: dispositionOf(outcome),
     record,
     successors: closed && unlessEmpty(successorsOf(closed, subject, facts.sender)),
-    ended: closed && unlessEmpty(endedWith(closed, subject)),
+    ended: unlessEmpty(ended),
+    replies: closed && unlessEmpty([...repliesOf(closed, subject, facts), ...ended.flatMap(repliesToWaiting)]),
   }
+}
+
+/** Of what was found closed, too: its last holder may have died before it told. Nothing of what another attempt will tell. */
+function repliesOf(closed: StateRecord, { request }: Subject, { policy }: SettleFacts): readonly Reply[] {
+  if (closed.retries !== request.retries) return []
+  return repliesTo(replyAddress(request, policy), closed, request.correlationId)
+}
+
+function repliesToWaiting(record: StateRecord): readonly Reply[] {
+  return repliesTo(record.facts?.replyTo, record)
 }
 
 function unlessEmpty<T>(list: readonly T[]): readonly T[] | undefined {

@@ -197,6 +197,31 @@ describe('settlementFor', () => {
     expect(settlementFor(Outcome.superseded(later), subject, facts).successors).toBeUndefined()
   })
 
+  it('tells a foreign client what Celery would tell, unless nobody asks for it', () => {
+    const asked = { ...subject, request: request({ replyTo: 'inbox', correlationId: 'c' }) }
+    const told = (outcome: Outcome): unknown =>
+      settlementFor(outcome, asked, facts).replies?.map(({ address, message: { properties, body } }) => [
+        address,
+        properties.correlationId,
+        JSON.parse(String(body)),
+      ])
+    expect(told(Outcome.succeeded('3'))).toMatchObject([
+      ['inbox', 'c', { status: 'SUCCESS', result: 3, task_id: 'id-1', date_done: '2023-11-14T22:13:20+00:00' }],
+    ])
+    expect(told(Outcome.retrying(error, at))).toMatchObject([['inbox', 'c', { status: 'RETRY', date_done: null }]])
+    expect(told(Outcome.revoked('expired'))).toMatchObject([
+      ['inbox', 'c', { status: 'REVOKED', result: { exc_type: 'TaskRevokedError', exc_message: ['expired'] } }],
+    ])
+    expect(told(Outcome.returned())).toBeUndefined()
+    const { record } = settlementFor(Outcome.succeeded('3'), asked, facts)
+    const closed = { ...record, facts: {} } as StoredState
+    expect(told(Outcome.superseded(closed))).toHaveLength(1)
+    expect(told(Outcome.superseded({ ...closed, retries: 1 }))).toBeUndefined()
+    const ignored = { ...facts, policy: policy({ ignoreResult: true }) }
+    expect(settlementFor(Outcome.succeeded('3'), asked, ignored).replies).toBeUndefined()
+    expect(settlementFor(Outcome.succeeded('3'), subject, facts).replies).toBeUndefined()
+  })
+
   it('parks once more what its last holder may not have parked', () => {
     const { record } = settlementFor(Outcome.parked('why', error), subject, facts)
     expect(settlementFor(Outcome.superseded({ ...record, facts: {} } as StoredState), subject, facts)).toMatchObject({
