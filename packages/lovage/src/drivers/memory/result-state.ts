@@ -1,6 +1,7 @@
 /** What decides about records: which is newer, what is kept of facts, what has expired. No I/O; the state changes in place. */
 import type { Page, Settlement } from '../../broker.ts'
-import type { StateRecord, StoredState, TaskFacts } from '../../core/record.ts'
+import { fillGaps, mergeRecord } from '../../core/merge-record.ts'
+import type { StateRecord, StoredState } from '../../core/record.ts'
 import { isNewer, isReadyState } from '../../core/states.ts'
 import type { ListQuery } from '../../result-store.ts'
 
@@ -27,28 +28,15 @@ export function createResultState(): ResultState {
  */
 export function keep(results: ResultState, record: StateRecord, keepMs: number): StoredState | undefined {
   const current = results.records.get(record.id)
-  const facts = fillGaps(current?.state.facts, record.facts)
   if (current !== undefined && !isNewer(record, current.state)) {
+    const facts = fillGaps(current.state.facts, record.facts)
     results.records.set(record.id, { ...current, state: { ...current.state, facts } })
     return undefined
   }
-  const isFinal = isReadyState(record.state)
-  const { id, state, retries, delivery, seq, at } = record
-  const startedAt = startOf(record, current?.state)
-  const stored: StoredState = {
-    id,
-    state,
-    retries,
-    delivery,
-    seq,
-    at,
-    facts,
-    ...(record.value === undefined ? {} : { value: record.value }),
-    ...(startedAt === undefined ? {} : { startedAt }),
-    ...(isFinal ? { readyAt: at } : {}),
-  }
+  const stored = mergeRecord(current?.state, record)
   const sequence = current?.sequence ?? ++results.lastSequence
-  results.records.set(id, { state: stored, sequence, expiresAt: isFinal ? at + (record.keepMs ?? keepMs) : undefined })
+  const expiresAt = isReadyState(record.state) ? record.at + (record.keepMs ?? keepMs) : undefined
+  results.records.set(record.id, { state: stored, sequence, expiresAt })
   return stored
 }
 
@@ -56,17 +44,6 @@ export function keep(results: ResultState, record: StateRecord, keepMs: number):
 export function isOvertaken(results: ResultState, { record, successors }: Settlement): boolean {
   if (record === undefined || successors === undefined) return false
   return isReadyState(results.records.get(record.id)?.state.state ?? '')
-}
-
-/** The first to tell of an attempt's start counts, else its first STARTED; a new attempt starts anew. */
-function startOf(record: StateRecord, current: StoredState | undefined): number | undefined {
-  const known = current?.retries === record.retries ? current.startedAt : undefined
-  return known ?? record.startedAt ?? (record.state === 'STARTED' ? record.at : undefined)
-}
-
-function fillGaps(known: TaskFacts | undefined, more: TaskFacts | undefined): TaskFacts {
-  const defined = Object.entries(known ?? {}).filter(([, value]) => value !== undefined)
-  return { ...more, ...Object.fromEntries(defined) }
 }
 
 /** Newest task first. */
