@@ -160,6 +160,7 @@ export type StorageReason =
   | 'newer-version'
   | 'unsound-library'
   | 'busy'
+  | 'refused'
   | 'failed'
 /** The embedded store's file cannot be opened, read or written. `reason` says why in one word. */
 export class StorageError extends LovageError {
@@ -172,6 +173,19 @@ export class StorageError extends LovageError {
     this.reason = options.reason
     this.retryable = options.reason === 'full' || options.reason === 'busy'
   }
+}
+
+const refusals: ReadonlySet<string> = new Set([
+  InvalidArgumentError.code,
+  UnsupportedError.code,
+  MessageTooLargeError.code,
+  'E_ENCODE',
+])
+
+/** Whether a write failed for what it holds: no repeat of it can succeed. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof LovageError)) return false
+  return refusals.has(error.code) || (error instanceof StorageError && error.reason === 'refused')
 }
 
 // ── Protocol: the message itself ────────────────────────────────────────────────────────────────────

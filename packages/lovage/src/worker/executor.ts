@@ -15,7 +15,7 @@ import type { ProgressDocument, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
-import { coerceError } from '../core/errors.ts'
+import { coerceError, isRefusal } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
 import { decodeTaskHeaders } from '../protocol/task-message.ts'
 import { readWorkflow } from '../protocol/workflow.ts'
@@ -45,6 +45,8 @@ export interface ExecutorEvents {
   report?(run: Run, report: RunReport): void
   /** `lost`: another worker has the delivery by now; what this one made of it was dropped. */
   settled?(run: Run, outcome: Outcome, lost: boolean): void
+  /** Its end was refused in every form. The delivery stays with this worker until it stops, and then comes again. */
+  unsettled?(run: Run, error: Error): void
   /** The store or broker refused a write that will be tried again. */
   trouble?(error: Error, what: string): void
 }
@@ -377,12 +379,29 @@ export class Executor {
   /** Of each run once: at its end, or in place of its beginning. */
   async #settle(run: Run, outcome: Outcome, now = this.#options.clock.now()): Promise<void> {
     run.phase = 'settling'
-    const settlement = this.#settlementFor(run, outcome, now)
-    const answer = await this.#insist('settle a delivery', () => this.#trySettle(settlement))
-    const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer === 'lost'
+    let ended = outcome
+    let settlement = this.#settlementFor(run, outcome, now)
+    let answer = await this.#settleUnlessRefused(settlement)
+    if (answer instanceof Error) {
+      ended = unsettleable(answer)
+      settlement = alone(this.#settlementFor(run, ended, now))
+      answer = await this.#settleUnlessRefused(settlement)
+    }
+    const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer !== 'settled'
     this.#heldCount--
-    this.#options.events.settled?.(run, outcome, isLost)
+    if (answer instanceof Error) this.#options.events.unsettled?.(run, answer)
+    else this.#options.events.settled?.(run, ended, isLost)
     if (this.#heldCount === 0) this.#becomeIdle()
+  }
+
+  /** The error, when what is to be written is at fault: then trying again cannot help. */
+  #settleUnlessRefused(settlement: Settlement): Promise<SettleOutcome | Error> {
+    return this.#insist('settle a delivery', () =>
+      this.#trySettle(settlement).catch((error: unknown) => {
+        if (isRefusal(error)) return coerceError(error)
+        throw error
+      }),
+    )
   }
 
   /**
@@ -507,6 +526,16 @@ export class Executor {
 
 /** For a run whose task is gone from the registry: cannot be, since only known tasks are run. */
 const fallbackPolicy: TaskPolicy = { retry: undefined, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
+
+/** Of a task whose end the store or broker will never take: told as loudly as can be, and kept for a look. */
+function unsettleable({ name: type, message }: Error): Outcome {
+  return Outcome.parked(`its end could not be recorded: ${message}`, { type, message, retryable: false })
+}
+
+/** Without what was to follow, which may be what was refused. */
+function alone({ delivery, disposition, record }: Settlement): Settlement {
+  return { delivery, disposition, record }
+}
 
 function progressText(progress: ProgressDocument): string {
   return JSON.stringify(progress)

@@ -27,6 +27,11 @@ export function logEvents(logger: Logger): ExecutorEvents {
         )
       else if (showsEnds || outcome.kind !== 'succeeded') logOutcome(logger, run, outcome)
     },
+    unsettled: (run, error) =>
+      logger.error(
+        `Task ${label(run)} cannot be settled in any way: ${error.message} It stays with this worker until it stops, and is then delivered again`,
+        { ...fields(run), reference: referenceOf(run.request.id) },
+      ),
     trouble: (error, what) => logger.error(`Could not ${what}; trying again: ${error.message}`, { error: error.name }),
   }
 }

@@ -1,5 +1,5 @@
 /** SQLite's result codes in the words of `StorageError`. The code decides, never the text. */
-import { StorageError, type StorageReason } from '../../core/errors.ts'
+import { LovageError, StorageError, type StorageReason } from '../../core/errors.ts'
 import type { ErrorRow } from './ops.ts'
 
 const primaryReasons: Readonly<Record<number, StorageReason>> = {
@@ -34,6 +34,7 @@ const remedies: Readonly<Record<StorageReason, string>> = {
   'newer-version': 'was made by a newer version of Lovage. Update Lovage here, or use another file.',
   'unsound-library': 'cannot be used safely by the SQLite library of this Node.',
   busy: 'is locked by another process that does not let go. Look for a stopped or hanging process that uses it (`fuser -v FILE`); the call can be repeated.',
+  refused: 'does not take this: what was to be written is at fault, and no repeat of it helps.',
   failed: 'cannot be opened, read or written.',
 }
 
@@ -42,7 +43,7 @@ const lostSync =
 
 export function storageError(path: string, reason: StorageReason, cause?: unknown): StorageError {
   const remedy = isSyncFailure(cause) ? lostSync : remedies[reason]
-  const detail = reason === 'failed' && cause instanceof Error ? ` ${cause.message}.` : ''
+  const detail = (reason === 'failed' || reason === 'refused') && cause instanceof Error ? ` ${cause.message}.` : ''
   return new StorageError(`${path} ${remedy}${detail}`, { reason, cause, details: { path } })
 }
 
@@ -72,7 +73,14 @@ export function isBusy(error: unknown): boolean {
 /** Any thrown value as a StorageError that names the file. */
 export function toStorageError(path: string, error: unknown): StorageError {
   if (error instanceof StorageError) return error
-  return storageError(path, storageReason(error) ?? 'failed', error)
+  return storageError(path, storageReason(error) ?? (isContentFault(error) ? 'refused' : 'failed'), error)
+}
+
+/** SQLITE_TOOBIG, CONSTRAINT, MISMATCH and RANGE; a value that has no place in SQL; a limit of ours. */
+function isContentFault(error: unknown): boolean {
+  const code = resultCode(error)
+  if (code !== undefined) return [18, 19, 20, 25].includes(code & 0xff)
+  return error instanceof LovageError || error instanceof TypeError
 }
 
 export function toErrorRow(path: string, error: unknown, unknown = false): ErrorRow {
