@@ -146,6 +146,7 @@ export class SqliteBroker implements Broker {
           if (isOpen && matchesPattern(pattern, notice.address)) onNotice(toNotice(notice))
       },
       onEnd: () => undefined,
+      onRestart: () => void this.#half.callIfOpen({ kind: 'listen', listener, pattern }),
     })
     await this.#half.call({ kind: 'listen', listener, pattern })
     return async () => {

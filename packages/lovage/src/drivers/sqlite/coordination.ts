@@ -44,14 +44,22 @@ export class SqliteCoordination implements Coordination {
   async watchKeys(prefix: string, onChange: (change: KeyChange) => void): Promise<() => void> {
     const watcher = ++this.#lastWatcher
     let isOpen = true
+    const tell = (changes: readonly KeyChange[]): void => {
+      for (const change of changes) if (isOpen) onChange(change)
+    }
+    const begin = async (): Promise<void> => tell(await this.#half.call({ kind: 'watchKeys', watcher, prefix }))
     const unsubscribe = this.#half.subscribe({
       onEvent(event) {
-        if (event.kind !== 'keys' || event.watcher !== watcher) return
-        for (const change of event.changes) if (isOpen) onChange(change)
+        if (event.kind === 'keys' && event.watcher === watcher) tell(event.changes)
       },
       onEnd: () => undefined,
+      // keys that were deleted between one thread and the next are not told of
+      onRestart: () => void begin().catch(() => undefined),
     })
-    for (const change of await this.#half.call({ kind: 'watchKeys', watcher, prefix })) onChange(change)
+    await begin().catch((error: unknown) => {
+      unsubscribe()
+      throw error
+    })
     return () => {
       if (!isOpen) return
       isOpen = false

@@ -34,7 +34,7 @@ export class Half {
 
   /** For what is pointless once it is closed: nothing happens then, nor when the store is gone. */
   async callIfOpen<K extends OpKind>(op: OpOf<K>): Promise<void> {
-    if (this.#state !== 'open') return
+    if (this.#state !== 'open' || this.#client.isLost) return
     await this.#client.call(op).catch(() => undefined)
   }
 

@@ -3,11 +3,11 @@
  * does not keep the process alive by itself; a pending call and a subscription do.
  *
  * new → opening (by `open`) → open → closing (by `close`) → closed. A refused `open` leads back to new. A thread that
- * dies leads to closed, and every subscription is told.
+ * dies leads from open to lost: what waits is told so, and the next call leads over opening to open again.
  */
 import { Worker } from 'node:worker_threads'
 import { endOfTurn, systemClock, type Timer } from '../../core/clock.ts'
-import { IllegalStateError, StorageError } from '../../core/errors.ts'
+import { coerceError, IllegalStateError, StorageError } from '../../core/errors.ts'
 import { siblingFile } from '../../core/sibling-file.ts'
 import type {
   AnswerOf,
@@ -37,7 +37,10 @@ export type ClientOptions = Omit<OpenRequest, 'kind' | 'heartbeat'>
 /** Where an event goes: by its kind and by the number its subscription has. */
 export interface Listeners {
   readonly onEvent: (event: StoreEvent) => void
+  /** It is over: the file cannot be used any more, or the thread has died. */
   readonly onEnd: (error: Error) => void
+  /** Where it is given, a thread's death is not the end: the next thread is to be told anew what is subscribed to. */
+  readonly onRestart?: () => void
 }
 
 /** An error of the thread, and whether the write may have happened all the same. */
@@ -51,7 +54,8 @@ export class StoreClient {
   #opening: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #isOpen = false
-  #failure: Error | undefined
+  /** Why the thread died that was there before. */
+  #loss: StorageError | undefined
   #outbox: Op[] = []
   readonly #calls = new Map<number, Call>()
   #lastNumber = 0
@@ -67,6 +71,11 @@ export class StoreClient {
 
   get path(): string {
     return this.#options.path
+  }
+
+  /** Its thread has died, and nobody has called since. */
+  get isLost(): boolean {
+    return this.#loss !== undefined
   }
 
   /** @throws {StorageError} the file cannot be used. Idempotent. */
@@ -102,13 +111,20 @@ export class StoreClient {
   }
 
   #post(op: Op, call: Call): void {
-    if (!this.#isOpen)
-      return call.reject(
-        this.#failure ?? (this.#closing === undefined ? notOpenError(this.path) : closedError(this.path)),
-      )
+    if (!this.#isOpen) return this.#postToNext(op, call)
     this.#calls.set(++this.#lastNumber, call)
     if (this.#outbox.push(op) === 1) endOfTurn(() => this.#send())
     this.#hold(1)
+  }
+
+  /** To a lost thread's successor. One that is lost as well leaves it undone, so that nothing starts threads for ever. */
+  #postToNext(op: Op, call: Call): void {
+    if (this.#closing !== undefined) return call.reject(closedError(this.path))
+    if (this.#loss === undefined) return call.reject(notOpenError(this.path))
+    this.open().then(
+      () => (this.#loss === undefined ? this.#post(op, call) : call.reject(this.#loss)),
+      error => call.reject(coerceError(error)),
+    )
   }
 
   #send(): void {
@@ -131,8 +147,8 @@ export class StoreClient {
     const answer = new Promise<Report | Error>(resolve => (this.#settleOpening = resolve))
     this.#worker = worker
     worker.on('message', (report: Report) => this.#take(report))
-    worker.on('error', error => this.#died(error instanceof Error ? error : new Error(String(error))))
-    worker.on('exit', () => this.#died(new Error('The store thread ended')))
+    worker.on('error', error => this.#died(worker, error instanceof Error ? error : new Error(String(error))))
+    worker.on('exit', () => this.#died(worker, new Error('it ended by itself')))
     this.#tell({ kind: 'open', ...this.#options, heartbeat: this.#heartbeat })
     const report = await answer
     if (!(report instanceof Error) && report.kind === 'opened') return this.#opened(worker)
@@ -148,6 +164,9 @@ export class StoreClient {
     if (this.#holds === 0) worker.unref()
     const beat = new Int32Array(this.#heartbeat)
     this.#pulse = systemClock.every(1000, () => Atomics.add(beat, 0, 1))
+    if (this.#loss === undefined) return
+    this.#loss = undefined
+    for (const { onRestart } of this.#listeners) onRestart?.()
   }
 
   async #stop(): Promise<void> {
@@ -189,31 +208,32 @@ export class StoreClient {
     return call
   }
 
-  /** The thread is gone, without having been asked to. */
-  #died(cause: Error): void {
+  /** The thread is gone, without having been asked to. Of what was under way it is not known how far it got. */
+  #died(worker: Worker, cause: Error): void {
+    if (worker !== this.#worker) return
     this.#settleOpening?.(cause)
     this.#onClosed?.()
-    if (!this.#isOpen) return
-    const error = new StorageError(
-      `The store thread of ${this.path} ended: ${cause.message}. Close this connection and open another.`,
-      { reason: 'failed', cause },
-    )
-    this.#isOpen = false
-    this.#worker = undefined
-    this.#failure = error
     this.#pulse?.cancel()
-    // of these it is not known how far they got; what is called from now on does not happen
-    const { message, reason } = error
-    const unknown = Object.assign(new StorageError(message, { reason, cause }), { [unknownOutcome]: true })
-    for (const number of this.#calls.keys()) this.#takeCall(number)?.reject(unknown)
-    this.#end(error)
+    this.#worker = undefined
+    if (this.#isOpen) this.#opening = undefined
+    this.#isOpen = false
+    this.#outbox = []
+    const message = `The store thread of ${this.path} ended: ${cause.message}. The next call starts another.`
+    const loss = new StorageError(message, { reason: 'failed', cause })
+    this.#loss = loss
+    const calls = [...this.#calls.values()]
+    this.#calls.clear()
+    this.#hold(-calls.length)
+    const unknown = Object.assign(new StorageError(message, { reason: 'failed', cause }), { [unknownOutcome]: true })
+    for (const { reject } of calls) reject(unknown)
+    this.#end(loss, ({ onRestart }) => onRestart === undefined)
   }
 
-  #end(error: Error): void {
-    const listeners = [...this.#listeners]
-    this.#listeners.clear()
-    this.#hold(-listeners.length)
-    for (const { onEnd } of listeners) onEnd(error)
+  #end(error: Error, isOver: (listeners: Listeners) => boolean = () => true): void {
+    const ended = [...this.#listeners].filter(isOver)
+    for (const listeners of ended) this.#listeners.delete(listeners)
+    this.#hold(-ended.length)
+    for (const { onEnd } of ended) onEnd(error)
   }
 
   #hold(change: number): void {
