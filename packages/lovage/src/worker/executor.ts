@@ -299,12 +299,15 @@ export class Executor {
 
   /** Why it does not begin after all, if it does not. */
   async #mark(run: Run): Promise<Outcome | undefined> {
-    if (this.#options.isRevoked(run.request.id) !== undefined) return Outcome.revoked('revoked')
+    const isRevoked = (): boolean => this.#options.isRevoked(run.request.id) !== undefined
+    if (isRevoked()) return Outcome.revoked('revoked')
     if (this.#draining && !run.announced) return Outcome.returned()
     if (run.task?.policy.acksLate === false && !(await this.#writeStart(run))) return Outcome.superseded()
     // asked after STARTED is stored: whoever gets it from now on knows that it had begun
     const lost = await this.#options.backend.broker.markStarted([run.delivery])
-    return lost.length === 0 ? undefined : Outcome.superseded()
+    if (lost.length > 0) return Outcome.superseded()
+    // the pool was not told while this was written: it does not know the run yet
+    return isRevoked() ? Outcome.revoked('revoked') : undefined
   }
 
   #start(run: Run): void {

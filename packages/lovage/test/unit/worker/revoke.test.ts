@@ -1,6 +1,13 @@
 import { expect, it } from 'vitest'
 import { Lovage } from '../../../src/index.ts'
+import { internals } from '../../../src/app/internals.ts'
+import { joinBackend } from '../../../src/backend.ts'
+import { openMemory } from '../../../src/drivers/memory/memory.ts'
 import { startTestWorker } from '../../../src/testing/index.ts'
+import { Worker } from '../../../src/worker/worker.ts'
+
+const nothing = (): void => undefined
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 it.each([
   ['that run', 2],
@@ -27,4 +34,26 @@ it.each([
   await worker.next('REVOKED')
   expect(ended).toHaveLength(concurrency)
   expect(runs).toBe(concurrency)
+})
+
+it('does not begin a task that is revoked while its start is written (seed 3178 of the simulator)', async () => {
+  const connection = openMemory(new URL('memory://'), {}, new Map())
+  const backend = joinBackend(connection, connection)
+  await backend.open()
+  const app = new Lovage('test')
+  let runs = 0
+  const once = app.task('once', { acksLate: false }, () => void runs++)
+  internals(app).takeOver(backend)
+  const { broker } = connection
+  const markStarted = broker.markStarted.bind(broker)
+  broker.markStarted = async deliveries => {
+    const lost = await markStarted(deliveries)
+    await app.result('same').revoke()
+    return lost
+  }
+  await using worker = new Worker(app, { pool: 'inline', logger: silent })
+  await worker.start()
+  const result = await once.applyAsync([], { taskId: 'same' })
+  await expect(result.get({ timeoutMs: 5000 })).rejects.toThrow('revoked')
+  expect(runs).toBe(0)
 })
