@@ -99,7 +99,7 @@ async function run(program: Command, args: readonly string[]): Promise<Ended> {
 
 function isAsPromised({ code, output }: Ended, args: readonly string[]): void {
   expect(Object.values(exitCodes)).toContain(code)
-  expect(code, output).not.toBe(exitCodes.internal)
+  expect({ code, output }).not.toMatchObject({ code: exitCodes.internal })
   expect(output).not.toMatch(/\n\s+at .*:\d+:\d+/)
   expect(output).not.toContain('hunter2')
   // oxlint-disable-next-line no-control-regex -- controls are what is looked for
@@ -109,10 +109,9 @@ function isAsPromised({ code, output }: Ended, args: readonly string[]): void {
   expect(Object.keys(errorRegistry)).toContain(said[1])
   // commander says of these only that they are missing, or too many
   if (code === exitCodes.usage && !/issing|oo many|needs|expected/i.test(output))
-    expect(
-      args.some(word => namesOf(word).some(name => output.includes(name))),
-      output,
-    ).toBe(true)
+    expect({ output, isNamed: args.some(word => namesOf(word).some(name => output.includes(name))) }).toMatchObject({
+      isNamed: true,
+    })
 }
 
 /** As a message may show it, cut. */

@@ -7,6 +7,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { KeyChange } from '../../coordination.ts'
 import type { KeyTable } from './key-table.ts'
 import type { NoticeRow, StoreEvent } from './ops.ts'
+import { bodyIn } from './schema.ts'
 import type { StateRow } from './state-row.ts'
 import type { TaskTable } from './task-table.ts'
 
@@ -48,7 +49,7 @@ export class Followers {
     this.#lastChange = db.prepare('SELECT coalesce(max(n), 0) AS n FROM changes')
     this.#changesAfter = db.prepare('SELECT n, ids, keys FROM changes WHERE n > ? ORDER BY n')
     this.#lastNotice = db.prepare('SELECT coalesce(max(n), 0) AS n FROM notices')
-    this.#noticesAfter = db.prepare('SELECT n, address, head, body FROM notices WHERE n > ? ORDER BY n')
+    this.#noticesAfter = db.prepare(`SELECT n, address, head, ${bodyIn} FROM notices WHERE n > ? ORDER BY n`)
     this.#addNotice = db.prepare('INSERT INTO notices (address, head, body) VALUES (?, ?, ?)')
     this.#trimNotices = db.prepare('DELETE FROM notices WHERE n <= ?')
   }
@@ -136,10 +137,11 @@ export class Followers {
     const rows = this.#changesAfter.all(this.#changesRead) as unknown as ChangeRow[]
     const [first, last] = [rows[0], rows.at(-1)]
     if (first === undefined || last === undefined) return []
-    const isBehind = first.n !== this.#changesRead + 1
-    const ids = isBehind ? this.#ids.keys() : namesIn(rows, 'ids').filter(id => this.#ids.has(id))
+    const [changedIds, changedKeys] = [namesIn(rows, 'ids'), namesIn(rows, 'keys')]
+    const isBehind = first.n !== this.#changesRead + 1 || changedIds === undefined || changedKeys === undefined
+    const ids = isBehind ? this.#ids.keys() : changedIds.filter(id => this.#ids.has(id))
     const states = [...new Set(ids)].map(id => this.#tasks.get(id)).filter(state => state !== undefined)
-    const keyEvents = this.#keyEvents(isBehind ? undefined : new Set(namesIn(rows, 'keys')), now)
+    const keyEvents = this.#keyEvents(isBehind ? undefined : new Set(changedKeys), now)
     // last: what could not be read is read again
     this.#changesRead = last.n
     return states.length > 0 ? [{ kind: 'states', states }, ...keyEvents] : keyEvents
@@ -181,8 +183,13 @@ export function matchesPattern(pattern: string, address: string): boolean {
   return pattern.endsWith('*') ? address.startsWith(pattern.slice(0, -1)) : address === pattern
 }
 
-function namesIn(rows: readonly ChangeRow[], column: 'ids' | 'keys'): string[] {
-  return rows.flatMap(row => JSON.parse(row[column]) as string[])
+/** Undefined: one of them cannot be read. */
+function namesIn(rows: readonly ChangeRow[], column: 'ids' | 'keys'): string[] | undefined {
+  try {
+    return rows.flatMap(row => JSON.parse(row[column]) as string[]).filter(name => typeof name === 'string')
+  } catch {
+    return undefined
+  }
 }
 
 function numberOf(statement: StatementSync): number {

@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { KeyChange } from '../../coordination.ts'
 import type { HostIdentity } from './host.ts'
+import { numberIn } from './schema.ts'
 import type { Transaction } from './transaction.ts'
 
 interface KeyRow {
@@ -132,6 +133,8 @@ export class KeyTable {
   }
 }
 
+const expiry = `${numberIn('expires_at')} AS expires_at`
+
 type StatementName =
   | 'get'
   | 'put'
@@ -147,18 +150,20 @@ type StatementName =
 
 function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, StatementSync>> {
   return {
-    get: db.prepare('SELECT key, value, expires_at FROM keys WHERE key = ? AND expires_at > ?'),
+    get: db.prepare(`SELECT key, value, ${expiry} FROM keys WHERE key = ? AND keys.expires_at > ?`),
     put: db.prepare('INSERT OR REPLACE INTO keys (key, value, expires_at) VALUES (?, ?, ?)'),
     delete: db.prepare('DELETE FROM keys WHERE key = ?'),
     list: db.prepare(
-      'SELECT key, value, expires_at FROM keys WHERE key >= ? AND key < ? || char(1114111) AND expires_at > ? ORDER BY key',
+      `SELECT key, value, ${expiry} FROM keys WHERE key >= ? AND key < ? || char(1114111) AND keys.expires_at > ? ORDER BY key`,
     ),
-    getLease: db.prepare('SELECT * FROM leases WHERE name = ?'),
+    getLease:
+      db.prepare(`SELECT holder, ${numberIn('token')} AS token, boot, time_space, until, ${numberIn('until_wall')} AS until_wall
+       FROM leases WHERE name = ?`),
     putLease: db.prepare(
       'INSERT OR REPLACE INTO leases (name, holder, token, boot, time_space, until, until_wall) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ),
     release: db.prepare('UPDATE leases SET holder = NULL WHERE name = ? AND holder = ?'),
-    getBucket: db.prepare('SELECT * FROM buckets WHERE key = ?'),
+    getBucket: db.prepare('SELECT tokens, boot, time_space, filled FROM buckets WHERE key = ?'),
     putBucket: db.prepare(
       'INSERT OR REPLACE INTO buckets (key, tokens, boot, time_space, filled, full_at) VALUES (?, ?, ?, ?, ?, ?)',
     ),

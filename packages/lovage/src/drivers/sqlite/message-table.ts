@@ -2,7 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Page, QueueStats } from '../../broker.ts'
 import type { DeliveryRow, MessageRow, ParkedRow, RowDisposition } from './ops.ts'
-import { inQueue, keyOf, keyParts } from './schema.ts'
+import { bodyIn, countIn, inQueue, keyOf, keyParts, numberIn } from './schema.ts'
 import type { QueueRow, Transaction } from './transaction.ts'
 
 interface ClaimedRow {
@@ -191,13 +191,13 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
     insert: db.prepare(`INSERT INTO messages (key, id, head, body) VALUES (${keyOf}, ?, ?, ?)`),
     delay: db.prepare(`INSERT INTO delayed (due, queue, key, id, head, body) VALUES (?, ?, ${keyOf}, ?, ?, ?)`),
     look: db.prepare(
-      `SELECT ${keyParts}, delivery + 1 AS delivery, crashes, head, body FROM messages
+      `SELECT ${keyParts}, ${countIn('delivery')} + 1 AS delivery, ${countIn('crashes')} AS crashes, head, ${bodyIn} FROM messages
        WHERE ${inQueue} AND owner IS NULL ORDER BY key LIMIT ?`,
     ),
     // a start is implied until somebody died of it; from then on only markStarted brings blame.
     // What lies between the first and the last of those: half the cost of an UPDATE … RETURNING
     claim: db.prepare(
-      `UPDATE messages SET owner = ?, delivery = delivery + 1, started = (crashes = 0)
+      `UPDATE messages SET owner = ?, delivery = ${countIn('delivery')} + 1, crashes = ${countIn('crashes')}, started = (crashes = 0)
        WHERE key BETWEEN ${keyOf} AND ${keyOf} AND owner IS NULL`,
     ),
     markStarted: db.prepare(`UPDATE messages SET started = 1 WHERE ${held}`),
@@ -213,7 +213,7 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
     ),
     dropDelayed: db.prepare('DELETE FROM delayed WHERE n = ?'),
     due: db.prepare('SELECT n, queue FROM delayed WHERE due <= ? ORDER BY due LIMIT ?'),
-    nextDue: db.prepare('SELECT min(due) AS due FROM delayed'),
+    nextDue: db.prepare(`SELECT ${numberIn('min(due)')} AS due FROM delayed`),
     heldQueues: db.prepare('SELECT id, held FROM queues WHERE held > 0'),
     // `held` rows from the left are all there are: the scan ends with the last one and not with the table
     giveBack: db.prepare(
@@ -234,12 +234,12 @@ function prepareStatements(db: DatabaseSync): Readonly<Record<StatementName, Sta
        SELECT id, ?, ?, ?, head, body FROM messages WHERE ${held}`,
     ),
     parked: db.prepare(
-      `SELECT CAST(n AS TEXT) AS parkedId, id, queue, reason, parked_at AS parkedAt, head, body FROM parked
+      `SELECT CAST(n AS TEXT) AS parkedId, id, queue, reason, ${numberIn('parked_at')} AS parkedAt, head, ${bodyIn} FROM parked
        WHERE n < ? AND (? IS NULL OR queue = ?) ORDER BY n DESC LIMIT ?`,
     ),
     takeParked: db.prepare(
       `DELETE FROM parked WHERE n = ?
-       RETURNING CAST(n AS TEXT) AS parkedId, id, queue, reason, parked_at AS parkedAt, head, body`,
+       RETURNING CAST(n AS TEXT) AS parkedId, id, queue, reason, ${numberIn('parked_at')} AS parkedAt, head, ${bodyIn}`,
     ),
   }
 }

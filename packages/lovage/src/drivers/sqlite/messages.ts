@@ -45,8 +45,29 @@ function ownBytes(body: Uint8Array): Uint8Array {
 }
 
 function toMessage({ head, body }: { readonly head: string; readonly body: string | Uint8Array }): WireMessage {
-  const [kept, headers] = JSON.parse(head) as [MessageProperties | typeof usual, Record<string, unknown>]
+  const [kept, headers] = parseHead(head)
   return { properties: kept === usual ? usualProperties(headers['id'] as string) : kept, headers, body }
+}
+
+type Head = readonly [properties: MessageProperties | typeof usual, headers: Readonly<Record<string, unknown>>]
+
+/** A head that cannot be read is an empty one: whoever gets the message finds that it is no task, and parks it. */
+function parseHead(text: string): Head {
+  try {
+    const head: unknown = JSON.parse(text)
+    return isHead(head) ? head : [usual, {}]
+  } catch {
+    return [usual, {}]
+  }
+}
+
+function isHead(head: unknown): head is Head {
+  if (!Array.isArray(head) || !isRecord(head[1])) return false
+  return head[0] === usual || (isRecord(head[0]) && typeof head[0]['contentType'] === 'string')
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Stands for the properties that nearly all messages have. */

@@ -10,6 +10,7 @@
  * | other pid namespace, lease ended   | dead   | crash                |
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { numberIn } from './schema.ts'
 import { canSignal, isProcessAlive, processStart, type HostIdentity } from './host.ts'
 
 interface OwnerRow {
@@ -65,7 +66,10 @@ export class OwnerTable {
     this.#renew = db.prepare('UPDATE owners SET lease_until = ?, seen_at = ? WHERE id = ?')
     this.#remove = db.prepare('DELETE FROM owners WHERE id = ?')
     this.#bury = db.prepare('DELETE FROM owners WHERE id = ? AND lease_until = ?')
-    this.#select = db.prepare('SELECT * FROM owners')
+    this.#select = db.prepare(
+      `SELECT id, ${numberIn('pid')} AS pid, process_start, boot, pid_space, time_space, lease_until,
+         ${numberIn('seen_at')} AS seen_at FROM owners`,
+    )
   }
 
   /** A new owner for this process. */

@@ -20,6 +20,20 @@ export const keyParts = '(key >> 44) & 15 AS rank, key & 17592186044415 AS seq'
 /** The range of keys of one queue, of two parameters. */
 export const inQueue = 'key >= (? << 48) AND key < ((? + 1) << 48)'
 
+/**
+ * A column as it is read. The tables are strict, so what stands there has the right type; but an integer beyond 2^53
+ * would make its whole row unreadable, and every row that is read with it.
+ */
+export function numberIn(column: string): string {
+  return `CAST(${column} AS REAL)`
+}
+/** Of a counter that is counted up. */
+export function countIn(column: string): string {
+  return `min(max(${column}, 0), 1000000000)`
+}
+/** The body of a message: text or bytes. */
+export const bodyIn = "iif(typeof(body) IN ('integer', 'real'), CAST(body AS TEXT), body) AS body"
+
 const tables = `
 CREATE TABLE queues (
   id INTEGER PRIMARY KEY,

@@ -154,9 +154,14 @@ export class TaskTable {
   }
 }
 
+/** Text that is no JSON would fail every statement that meets it. */
+function jsonIn(column: string): string {
+  return `iif(json_valid(${column}), ${column}, '{}')`
+}
+
 const factsMerge = `name = coalesce(tasks.name, excluded.name), queue = coalesce(tasks.queue, excluded.queue),
   owner = coalesce(tasks.owner, excluded.owner), queued_at = coalesce(tasks.queued_at, excluded.queued_at),
-  facts = CASE WHEN excluded.facts IS NULL THEN tasks.facts ELSE json_patch(excluded.facts, coalesce(tasks.facts, '{}')) END`
+  facts = CASE WHEN excluded.facts IS NULL THEN tasks.facts ELSE json_patch(excluded.facts, ${jsonIn('tasks.facts')}) END`
 
 /** `final > (retries, delivery, rank, seq)`; STARTED's instant is the attempt's first. */
 const upsertSql = `
@@ -172,7 +177,7 @@ WHERE tasks.ready = 0 AND (excluded.ready = 1 OR
 
 const fillSql = `
 UPDATE tasks SET name = coalesce(name, ?), queue = coalesce(queue, ?), owner = coalesce(owner, ?),
-  queued_at = coalesce(queued_at, ?), facts = json_patch(coalesce(?, '{}'), coalesce(facts, '{}'))
+  queued_at = coalesce(queued_at, ?), facts = json_patch(coalesce(?, '{}'), ${jsonIn('facts')})
 WHERE id = ?`
 
 const noFacts: readonly null[] = [null, null, null, null, null]
@@ -202,6 +207,6 @@ function conditionsOf({ states, name, queue, owner, tag }: ListQuery): { conditi
   if (name !== undefined) add('name = ?', name)
   if (queue !== undefined) add('queue = ?', queue)
   if (owner !== undefined) add('owner = ?', owner)
-  if (tag !== undefined) add("EXISTS (SELECT 1 FROM json_each(facts, '$.tags') WHERE value = ?)", tag)
+  if (tag !== undefined) add(`EXISTS (SELECT 1 FROM json_each(${jsonIn('facts')}, '$.tags') WHERE value = ?)`, tag)
   return { conditions: parts.join(''), values }
 }

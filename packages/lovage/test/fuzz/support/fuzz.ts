@@ -44,18 +44,34 @@ export function property<T>(whole: Property<T>): Property<never> {
 
 async function check(corpus: Corpus, name: string, { of, holds, runs = 500 }: Property<unknown>): Promise<void> {
   for (const known of corpus.cases(name)) await holds(known)
+  const endsAt = performance.now() + (isLong ? longMs : shortMs)
+  for (let round = 0; round === 0 || (isLong && performance.now() < endsAt); round++) {
+    const details = await playOnce({ of, holds, runs }, (seed + round) % 0x7fffffff, endsAt)
+    if (!details.failed) continue
+    if (process.env['LOVAGE_FUZZ_KEEP'] === '1') corpus.add(name, details.counterexample?.[0])
+    throw new Error(story(details), { cause: details.errorInstance })
+  }
+}
+
+/** Of what is left when the time is over, nothing is played; what has failed is shrunk all the same. */
+async function playOnce(
+  { of, holds, runs }: Required<Property<unknown>>,
+  roundSeed: number,
+  endsAt: number,
+): Promise<RunDetails<[unknown]>> {
+  let played = 0
+  let hasFailed = false
   const run = fc.asyncProperty(of, async given => {
-    await holds(given)
+    if (played > 0 && !hasFailed && performance.now() > endsAt) return
+    played++
+    try {
+      await holds(given)
+    } catch (error) {
+      hasFailed = true
+      throw error
+    }
   })
-  const details = await fc.check(run, {
-    seed,
-    numRuns: isLong ? Number.MAX_SAFE_INTEGER : runs,
-    interruptAfterTimeLimit: isLong ? longMs : shortMs,
-    markInterruptAsFailure: false,
-  })
-  if (!details.failed) return
-  if (process.env['LOVAGE_FUZZ_KEEP'] === '1') corpus.add(name, details.counterexample?.[0])
-  throw new Error(story(details), { cause: details.errorInstance })
+  return await fc.check(run, { seed: roundSeed, numRuns: runs })
 }
 
 function story(details: RunDetails<[unknown]>): string {
