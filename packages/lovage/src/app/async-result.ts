@@ -3,9 +3,10 @@ import type { Backend } from '../backend.ts'
 import type { Clock } from '../core/clock.ts'
 import type { StoredState } from '../core/record.ts'
 import { ResultTimeoutError, TaskFailedError, TaskRevokedError } from '../core/errors.ts'
-import { revokePrefix } from '../core/keys.ts'
+import { revokeMs, revokePrefix } from '../core/keys.ts'
 import { isReadyState } from '../core/states.ts'
 import { assertMs, assertOptionNames, assertText } from './options.ts'
+import { controlAddress, encodeCommand } from '../protocol/pidbox.ts'
 import { holdProcess } from './process-wide.ts'
 import { toSnapshot } from './snapshot.ts'
 import type { AsyncResult, RevokeOptions, Snapshot, WaitOptions } from './types.ts'
@@ -15,9 +16,6 @@ export interface ResultSource {
   readonly clock: Clock
   backend(): Promise<Backend>
 }
-
-/** Until then a worker may take up a revoked task that waits for its time; a week. */
-const revokeMs = 7 * 86_400_000
 
 /** @throws {InvalidArgumentError} the id is none. */
 export function createResult(source: ResultSource, id: string, deduplicated = false): AsyncResult {
@@ -90,12 +88,19 @@ function infoOf(snapshot: Snapshot | undefined): unknown {
 async function revoke(source: ResultSource, id: string, options: RevokeOptions): Promise<void> {
   assertOptionNames('revoke()', options, ['terminate', 'reason'])
   assertText('revoke(): reason', options.reason)
-  const { results, coordination } = await source.backend()
+  const { broker, results, coordination } = await source.backend()
   const lookup = await results.get(id)
   if (lookup.kind === 'state' && isReadyState(lookup.state.state)) return
   const request = { terminate: options.terminate ?? false, reason: options.reason, at: source.clock.now() }
   await coordination.put(revokePrefix + id, JSON.stringify(request), revokeMs)
+  // where Celery's workers share the broker, one of them may have it
+  if (broker.reply === undefined) return
+  const args = { task_id: id, terminate: request.terminate, signal: 'SIGTERM' }
+  await broker.send(controlAddress, encodeCommand({ method: 'revoke', args }, request.at + commandMs))
 }
+
+/** How long a command may travel to Celery's workers. */
+const commandMs = 300_000
 
 /** The states of one task as they come. Ends itself with the ready one. */
 interface Follower {

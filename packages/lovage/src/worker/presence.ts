@@ -21,7 +21,7 @@ export interface WorkerCard {
 }
 
 /** A card, or undefined for what is none: another version's. */
-function readCard(text: string): WorkerCard | undefined {
+export function readCard(text: string): WorkerCard | undefined {
   try {
     const card = JSON.parse(text) as Partial<WorkerCard>
     const isCard = typeof card.node === 'string' && Array.isArray(card.queues) && Array.isArray(card.tasks)

@@ -21,6 +21,11 @@ export class Revokes {
     })
   }
 
+  /** Revoked by somebody who tells workers only. */
+  add(id: string, request: RevokeRequest): void {
+    this.#byId.set(id, request)
+  }
+
   find(id: string): RevokeRequest | undefined {
     return this.#byId.get(id)
   }

@@ -17,6 +17,7 @@ import { createThreadsPool } from '../pools/threads.ts'
 import { Consumer } from './consumer.ts'
 import { Executor, type ExecutorEvents } from './executor.ts'
 import { Lifecycle, type LifeState } from './lifecycle.ts'
+import { Listening } from './listening.ts'
 import { logEvents } from './log-events.ts'
 import { queuesOfTasks, resolveWorkerOptions, type ResolvedWorkerOptions, type WorkerOptions } from './options.ts'
 import { Presence, type WorkerCard } from './presence.ts'
@@ -44,6 +45,7 @@ interface Parts {
   readonly consumer: Consumer
   readonly presence: Presence
   readonly revokes: Revokes
+  readonly listening: Listening
   readonly endSignals: () => void
 }
 
@@ -146,12 +148,13 @@ export class Worker {
     try {
       await pool.start()
       const revokes = new Revokes()
+      const listening = new Listening(revokes)
       const presence = new Presence(backend.coordination, this.#clock)
       started.push(
-        () => revokes.stop(),
         () => presence.stop(),
+        () => listening.stop(),
       )
-      const parts = await this.#assemble({ backend, pool, revokes, presence })
+      const parts = await this.#assemble({ backend, pool, revokes, presence, listening })
       this.#parts = parts
     } catch (error) {
       for (const undo of started.reverse()) await this.#attempt('undo a start', undo)
@@ -159,12 +162,18 @@ export class Worker {
     }
   }
 
-  async #assemble(made: Pick<Parts, 'backend' | 'pool' | 'revokes' | 'presence'>): Promise<Parts> {
-    const { backend, pool, revokes, presence } = made
+  async #assemble(made: Pick<Parts, 'backend' | 'pool' | 'revokes' | 'presence' | 'listening'>): Promise<Parts> {
+    const { backend, pool, revokes, presence, listening } = made
     const { logger } = this.#options
     this.#node = await presence.start(this.#card(), error => logger.warn(`heartbeat: ${coerceError(error).message}`))
     const executor = this.#createExecutor(backend, pool, revokes)
-    await revokes.start(backend.coordination, (id, { terminate }) => executor.revoke(id, terminate, terminateGraceMs))
+    await listening.start({
+      backend,
+      card: { ...this.#card(), node: this.#node },
+      clock: this.#clock,
+      logger,
+      onRevoke: (id, { terminate }) => executor.revoke(id, terminate, terminateGraceMs),
+    })
     const consumer = new Consumer({
       backend,
       queues: this.queues,
@@ -174,7 +183,7 @@ export class Worker {
       onEnd: error => this.#brokerGone(error),
     })
     await consumer.start()
-    return { backend, pool, executor, consumer, presence, revokes, endSignals: this.#listenForSignals() }
+    return { ...made, executor, consumer, endSignals: this.#listenForSignals() }
   }
 
   #createExecutor(backend: Backend, pool: Pool, revokes: Revokes): Executor {
@@ -245,7 +254,7 @@ export class Worker {
   async #close(): Promise<void> {
     const parts = this.#parts
     if (parts === undefined) return
-    const { consumer, executor, pool, presence, revokes, endSignals } = parts
+    const { consumer, executor, pool, presence, listening, endSignals } = parts
     await this.#attempt('end the subscription', () => consumer.stop())
     executor.returnUnstarted()
     await this.#drain(executor)
@@ -253,7 +262,7 @@ export class Worker {
     // what the pool gave up is given back: a moment for the broker to take it
     await this.#atMost(executor.idle(), coldGraceMs)
     executor.abandon()
-    revokes.stop()
+    await this.#attempt('stop listening', () => listening.stop())
     await this.#attempt('sign off', () => presence.stop())
     endSignals()
     this.#parts = undefined

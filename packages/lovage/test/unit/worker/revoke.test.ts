@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest'
 import { Lovage } from '../../../src/index.ts'
-import { internals } from '../../../src/app/internals.ts'
 import { joinBackend } from '../../../src/backend.ts'
 import { openMemory } from '../../../src/drivers/memory/memory.ts'
+import { internals } from '../../../src/app/internals.ts'
+import { answersAddress, controlAddress, encodeCommand } from '../../../src/protocol/pidbox.ts'
 import { startTestWorker } from '../../../src/testing/index.ts'
 import { Worker } from '../../../src/worker/worker.ts'
 
@@ -56,4 +57,31 @@ it('does not begin a task that is revoked while its start is written (seed 3178 
   const result = await once.applyAsync([], { taskId: 'same' })
   await expect(result.get({ timeoutMs: 5000 })).rejects.toThrow('revoked')
   expect(runs).toBe(0)
+})
+
+it.each([
+  ['one that runs', ['same'], false],
+  ['several', ['other', 'same'], true],
+])('heeds what Celery revokes: %s', async (_what, ids, terminate) => {
+  const app = new Lovage('test')
+  const begun = Promise.withResolvers<void>()
+  const nap = app.task('nap', async task => {
+    begun.resolve()
+    await task.sleep(600_000)
+  })
+  await using worker = await startTestWorker(app)
+  await nap.applyAsync([], { taskId: 'same' })
+  await begun.promise
+  const { broker, coordination } = await internals(app).backend()
+  const answer = Promise.withResolvers<unknown>()
+  await broker.listen(answersAddress('oid'), ({ message }) => answer.resolve(JSON.parse(String(message.body))))
+  const args = { task_id: ids.length === 1 ? ids[0] : ids, terminate, signal: 'SIGTERM' }
+  const answerTo = { address: answersAddress('oid'), ticket: 't' }
+  await broker.send(controlAddress, encodeCommand({ method: 'revoke', args, answerTo }, Date.now() + 1000))
+  await worker.next('REVOKED')
+  expect(Object.values((await answer.promise) as object)).toEqual([
+    { ok: `tasks {${ids.map(id => `'${id}'`).join(', ')}} flagged as revoked` },
+  ])
+  // for workers that start later
+  expect((await coordination.list('revoke/')).map(({ key }) => key)).toEqual(ids.map(id => `revoke/${id}`))
 })
