@@ -11,7 +11,7 @@
  */
 import type { Backend } from '../backend.ts'
 import type { Delivery, Settlement, SettleOutcome } from '../broker.ts'
-import type { ProgressDocument, StoredState } from '../core/record.ts'
+import type { ProgressDocument, StateRecord, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
@@ -463,7 +463,13 @@ export class Executor {
     const record = { ...recordBase(run, this.#options.clock), state: 'STARTED', value: this.#options.startedValue }
     const isNews = await this.#options.backend.results.put(record)
     crashPoint('W4')
-    return isNews
+    return isNews || (await this.#isStored(record))
+  }
+
+  /** What is not news may be ours, written twice: a client sends again what it had no answer for. */
+  async #isStored(record: StateRecord): Promise<boolean> {
+    const lookup = await this.#options.backend.results.get(record.id)
+    return lookup.kind === 'state' && isSameVersion(record, lookup.state)
   }
 
   // ── the pace ──────────────────────────────────────────────────────────────────────────────────────
