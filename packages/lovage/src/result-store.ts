@@ -42,8 +42,9 @@ export interface ResultStore {
   /**
    * Keeps a record if it is newer than what is there (`isNewer` in core/states.ts); whether it was.
    * A final record is never replaced. Resolves when it is as durable as the store makes such a record.
+   * @param options isPromise: something irrevocable follows from it, so it is made as durable as a final one.
    */
-  put(record: StateRecord): Promise<boolean>
+  put(record: StateRecord, options?: { readonly isPromise?: boolean | undefined }): Promise<boolean>
   get(id: string): Promise<Lookup>
   getMany(ids: readonly string[]): Promise<readonly Lookup[]>
   /** Follows some ids; the function ends it. Ids not yet known are followed too. Behind all watches of a process stands one cursor. */

@@ -461,7 +461,9 @@ export class Executor {
     run.startedAt ??= this.#options.clock.now()
     this.#options.events.started?.(run)
     const record = { ...recordBase(run, this.#options.clock), state: 'STARTED', value: this.#options.startedValue }
-    const isNews = await this.#options.backend.results.put(record)
+    // of a task that may not run twice: neither after a power cut
+    const isPromise = run.task?.policy.acksLate === false
+    const isNews = await this.#options.backend.results.put(record, { isPromise })
     crashPoint('W4')
     return isNews || (await this.#isStored(record))
   }

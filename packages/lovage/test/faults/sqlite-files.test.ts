@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   copyFileSync,
@@ -21,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Connection } from '../../src/backend.ts'
 import { StorageError } from '../../src/core/errors.ts'
 import { openSqlite, type SqliteOptions } from '../../src/drivers/sqlite/sqlite.ts'
-import { canMount } from './support/tools.ts'
+import { canMount, hasPython } from './support/tools.ts'
 import { inspect, taskMessage, testFile, type TestFile } from './support/sqlite-tasks.ts'
 
 let file: TestFile
@@ -171,6 +172,44 @@ describe('fault 37: a write lock that another process does not let go', { timeou
     other.exec('ROLLBACK')
     other.close()
     expect(await publishing).toEqual([{ accepted: 'yes' }])
+  })
+})
+
+/** Locks that only the log's recovery takes, and a log that looks as if it needed one. */
+const recovering = `
+import fcntl, sys
+with open(sys.argv[1], 'r+b') as shared:
+    fcntl.lockf(shared, fcntl.LOCK_EX, 1, 120)
+    fcntl.lockf(shared, fcntl.LOCK_EX, 1, 122)
+    shared.write(b'recovery')
+    shared.flush()
+    print('locked', flush=True)
+    sys.stdin.readline()
+`
+
+describe.skipIf(!hasPython())('fault 37: a log that another process recovers', { timeout: 15_000 }, () => {
+  async function recovery(): Promise<{ readonly end: () => Promise<void> }> {
+    const python = spawn('python3', ['-c', recovering, `${file.path}-shm`], { stdio: ['pipe', 'pipe', 'inherit'] })
+    await once(python.stdout, 'data')
+    return {
+      async end() {
+        python.stdin.end()
+        await once(python, 'close')
+      },
+    }
+  }
+
+  it('makes reads wait for its end', async () => {
+    const [connection, impatient] = [await connect(), await connect({ busyMs: 100 })]
+    await connection.broker.publish([taskMessage('a')])
+    const { end } = await recovery()
+    const read = { isDone: false }
+    const reading = connection.results.get('a').finally(() => (read.isDone = true))
+    // asked later, so by its answer the other has met the lock too
+    expect(await failure(impatient.results.get('a'))).toMatchObject({ reason: 'busy' })
+    expect(read.isDone).toBe(false)
+    await end()
+    expect(await reading).toMatchObject({ kind: 'state' })
   })
 })
 

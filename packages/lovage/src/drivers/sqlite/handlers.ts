@@ -180,7 +180,7 @@ function keyHandlers({
 
 /** What an operation's answer promises. A lost claim, lease or progress is only a repeat; a lost task would be one for ever. */
 export function durabilityOf(op: Op): Durability {
-  if (op.kind === 'put') return isFinal(op.record) ? 'full' : 'normal'
+  if (op.kind === 'put') return op.isPromise === true || isFinal(op.record) ? 'full' : 'normal'
   if (op.kind !== 'settle') return durabilities[op.kind]
   return op.record === undefined && op.successors.length === 0 && op.disposition.kind !== 'park' ? 'normal' : 'full'
 }

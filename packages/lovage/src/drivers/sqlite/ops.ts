@@ -75,7 +75,7 @@ interface Operations {
   purge: { op: { queue: string }; answer: { readonly purged: number; readonly more: boolean } }
   /** Gives everything held by this connection back. */
   giveBack: { op: object; answer: void }
-  put: { op: { record: StateRecord }; answer: boolean }
+  put: { op: { record: StateRecord; isPromise?: boolean | undefined }; answer: boolean }
   get: { op: { ids: readonly string[] }; answer: readonly (StateRow | undefined)[] }
   follow: { op: { ids: readonly string[] }; answer: readonly (StateRow | undefined)[] }
   unfollow: { op: { ids: readonly string[] }; answer: void }

@@ -45,8 +45,8 @@ export class SqliteResults implements ResultStore {
     return this.#half.open()
   }
 
-  put(record: StateRecord): Promise<boolean> {
-    return this.#half.call({ kind: 'put', record })
+  put(record: StateRecord, { isPromise }: { readonly isPromise?: boolean | undefined } = {}): Promise<boolean> {
+    return this.#half.call({ kind: 'put', record, isPromise })
   }
 
   async get(id: string): Promise<Lookup> {

@@ -10,6 +10,7 @@ const primaryReasons: Readonly<Record<number, StorageReason>> = {
   11: 'corrupt', // SQLITE_CORRUPT
   13: 'full', // SQLITE_FULL
   14: 'failed', // SQLITE_CANTOPEN
+  15: 'busy', // SQLITE_PROTOCOL: a lock that readers need was not had in ten seconds
   26: 'not-a-database', // SQLITE_NOTADB
 }
 

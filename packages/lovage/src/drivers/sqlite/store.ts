@@ -20,7 +20,7 @@ import type { Durability, ErrorRow, Handlers, Op, OpenRequest, Report, StoreEven
 import { OwnerTable } from './owner-table.ts'
 import { Ownership } from './ownership.ts'
 import { Reporter } from './reporter.ts'
-import { isSyncFailure, storageError, storageReason, toErrorRow } from './storage-errors.ts'
+import { isBusy, isSyncFailure, storageError, storageReason, toErrorRow } from './storage-errors.ts'
 import { TaskTable } from './task-table.ts'
 import { Transaction } from './transaction.ts'
 import { WakeFile } from './wake-file.ts'
@@ -174,19 +174,23 @@ export class Store {
     if (!this.#isClosed) this.#adjustWaiting()
   }
 
-  /** Each in a snapshot of its own. */
+  /** Each in a snapshot of its own. Those that meet a recovery, which locks readers out too, wait for its end. */
   #runReads(batch: readonly Pending[]): void {
     this.#tx.reset()
-    for (const { number, op } of batch) {
+    const locked: Pending[] = []
+    for (const pending of batch) {
+      const { number, op } = pending
       try {
         const value = this.#read(() => applyOp(this.#handlers, op))
         this.#tx.committed()
         this.#reporter.answer(number, value)
       } catch (error) {
         this.#tx.rolledBack()
-        this.#reporter.fail(number, this.#errorOf(error))
+        if (isBusy(error) && !this.#isClosed) locked.push(pending)
+        else this.#reporter.fail(number, this.#errorOf(error))
       }
     }
+    if (locked.length > 0) this.#tryAgain(locked)
   }
 
   #read<T>(read: () => T): T {
@@ -284,13 +288,16 @@ export class Store {
   /** The write lock is someone else's: reads go first, writes try again until their deadline. */
   #stall(batch: readonly Pending[]): void {
     this.#runReads(batch.filter(isRead))
+    this.#tryAgain(batch.filter(isWrite))
+  }
+
+  #tryAgain(batch: readonly Pending[]): void {
     const now = this.#clock.monotonic()
-    const writes = batch.filter(isWrite)
     this.#failAll(
-      writes.filter(({ deadline }) => deadline <= now),
+      batch.filter(({ deadline }) => deadline <= now),
       toErrorRow(this.#database.path, storageError(this.#database.path, 'busy')),
     )
-    this.#inbox.unshift(...writes.filter(({ deadline }) => deadline > now))
+    this.#inbox.unshift(...batch.filter(({ deadline }) => deadline > now))
     this.#retry ??= this.#clock.after(5 + Math.random() * 10, () => {
       this.#retry = undefined
       this.run()

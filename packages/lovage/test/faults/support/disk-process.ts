@@ -1,5 +1,6 @@
-// A workload on an SQLite file whose writes fail: `node disk-process.ts URL`. Sends, claims, reports progress, settles,
-// each until it is accepted or the file is given up. One line of JSON on stdout for each thing that happened.
+// A workload on an SQLite file whose writes fail: `node disk-process.ts URL [rest]`. Sends, claims, reports progress,
+// settles, each until it is accepted or the file is given up; `rest`: with a rest, in which the log is moved into the
+// file. One line of JSON on stdout for each thing that happened.
 import { writeSync } from 'node:fs'
 import type { Connection } from '../../../src/backend.ts'
 import type { Delivery } from '../../../src/broker.ts'
@@ -9,7 +10,7 @@ import type { StateRecord } from '../../../src/core/record.ts'
 import { openSqlite } from '../../../src/drivers/sqlite/sqlite.ts'
 import { taskMessage } from './sqlite-tasks.ts'
 
-const [url = ''] = process.argv.slice(2)
+const [url = '', rest = ''] = process.argv.slice(2)
 const ids = ['a', 'b', 'c', 'd']
 
 function say(word: string, what: string): void {
@@ -31,6 +32,7 @@ await until('consume', () =>
 )
 await sending
 await allSettled
+if (rest !== '') await begin()
 await connection.close()
 say('closed', 'all')
 
@@ -56,7 +58,15 @@ async function send(): Promise<void> {
       await refused(`publish ${outcome?.accepted ?? ''}`, outcome?.error)
     }
     say('accepted', id)
+    if (id === 'b' && rest !== '') await sleep(systemClock, 2500)
   }
+}
+
+/** As a task begins that may not run twice. */
+async function begin(): Promise<void> {
+  const at = systemClock.now()
+  await results.put({ id: 'early', state: 'STARTED', retries: 0, delivery: 1, seq: at, at }, { isPromise: true })
+  say('begun', 'early')
 }
 
 async function work(delivery: Delivery): Promise<void> {

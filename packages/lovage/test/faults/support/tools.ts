@@ -19,6 +19,11 @@ export function fakeTime(): string | undefined {
   return isLinux ? find() : undefined
 }
 
+/** Whether locks can be taken that Node cannot take. @throws {Error} as above. */
+export function hasPython(): boolean {
+  return provided('python3', () => spawnSync('python3', ['-c', 'import fcntl']).status === 0)
+}
+
 /** Whether file systems can be mounted. */
 export function canMount(): boolean {
   const can = isLinux && process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0
