@@ -2,7 +2,7 @@
  * What an app or a worker holds: one broker, one result store, one coordination, opened and closed together, and the
  * one place that knows in which order a delivery is settled when the driver cannot do it in one step.
  */
-import type { Broker, Publication, PublishOutcome, Settlement, SettleOutcome } from './broker.ts'
+import type { Broker, Publication, PublishOutcome, Reply, Settlement, SettleOutcome } from './broker.ts'
 import type { Coordination } from './coordination.ts'
 import type { ResultStore } from './result-store.ts'
 import { crashPoint } from './core/crash-point.ts'
@@ -35,6 +35,8 @@ export interface Backend {
   open(): Promise<void>
   publish(batch: readonly Publication[]): Promise<readonly PublishOutcome[]>
   settle(settlement: Settlement): Promise<SettleOutcome>
+  /** Tells a foreign client the state of its task, where the broker can. */
+  reply(reply: Reply): Promise<void>
   close(): Promise<void>
 }
 
@@ -43,6 +45,9 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
   const { broker, coordination } = transport
   const { results } = storage
   const atomic = transport === storage && broker.capabilities.atomicSettle
+  // what is for our own address is in the store already
+  const reply = async (reply: Reply): Promise<void> =>
+    reply.address === results.replyAddress ? undefined : broker.reply?.(reply)
   return {
     broker,
     results,
@@ -54,11 +59,14 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
       await results.open()
       await coordination.open()
     },
-    publish: atomic ? batch => broker.publish(batch) : batch => publishThenStore(broker, results, batch),
+    publish: atomic
+      ? batch => broker.publish(batch)
+      : batch => publishThenStore(broker, results, withReplyAddress(batch, results)),
+    reply,
     settle: settlement =>
       atomic && settlement.ended === undefined && broker.reply === undefined
         ? handOver(broker, settlement)
-        : storeThenSettle(broker, results, settlement),
+        : storeThenSettle({ broker, results, reply }, settlement),
     async close() {
       await transport.close()
       if (storage !== transport) await storage.close()
@@ -84,18 +92,31 @@ async function publishThenStore(
   return outcomes
 }
 
+/** Celery's workers send their results where the message says. */
+function withReplyAddress(batch: readonly Publication[], { replyAddress }: ResultStore): readonly Publication[] {
+  if (replyAddress === undefined) return batch
+  return batch.map(publication => {
+    const { message } = publication
+    if (message.properties.replyTo !== undefined) return publication
+    return { ...publication, message: { ...message, properties: { ...message.properties, replyTo: replyAddress } } }
+  })
+}
+
 /**
  * Store first, then what follows, then the delivery. What follows is published from the state that is stored: where
  * that is not ours, our caller is told so. A crash in between leaves a delivery that comes again and finds the attempt
  * closed; whoever gets it publishes the same once more, under the same ids, and runs nothing.
  */
-async function storeThenSettle(broker: Broker, results: ResultStore, settlement: Settlement): Promise<SettleOutcome> {
+async function storeThenSettle(
+  { broker, results, reply }: Pick<Backend, 'broker' | 'results' | 'reply'>,
+  settlement: Settlement,
+): Promise<SettleOutcome> {
   const { record, ended = [], replies = [], successors = [], ...rest } = settlement
   const isStored = record === undefined || (await results.put(record))
   if (!isStored && settlement.disposition.kind !== 'requeue') return 'overtaken'
   crashPoint('W7')
   await Promise.all(ended.map(each => results.put(each)))
-  await Promise.all(replies.map(async each => broker.reply?.(each)))
+  await Promise.all(replies.map(reply))
   // not with the settlement: should the delivery be lost by now, they follow all the same
   if (successors.length > 0) await publishSuccessors(broker, results, successors)
   if (successors.length > 0) crashPoint(record?.state === 'RETRY' ? 'W10' : 'W11')
@@ -114,6 +135,6 @@ async function publishSuccessors(
   results: ResultStore,
   successors: readonly Publication[],
 ): Promise<void> {
-  for (const outcome of await publishThenStore(broker, results, successors))
+  for (const outcome of await publishThenStore(broker, results, withReplyAddress(successors, results)))
     if (outcome.accepted !== 'yes') throw outcome.error
 }

@@ -38,6 +38,11 @@ export interface ListQuery {
 
 export interface ResultStore {
   readonly capabilities: ResultCapabilities
+  /**
+   * Where workers of other makes may send states that this store then has; absent: nowhere. It goes with every message
+   * that names no other address, and is there before a publish resolves.
+   */
+  readonly replyAddress?: string | undefined
   open(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /**
    * Keeps a record if it is newer than what is there (`isNewer` in core/states.ts); whether it was.

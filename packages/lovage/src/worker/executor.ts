@@ -14,10 +14,11 @@ import type { Delivery, Settlement, SettleOutcome } from '../broker.ts'
 import type { ProgressDocument, StateRecord, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
 import { sleep, type Clock, type Timer } from '../core/clock.ts'
+import type { WireMessage } from '../core/wire.ts'
 import { crashPoint } from '../core/crash-point.ts'
 import { coerceError, isRefusal } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
-import { decodeTaskHeaders } from '../protocol/task-message.ts'
+import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
 import { readWorkflow } from '../protocol/workflow.ts'
 import { classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
@@ -177,7 +178,7 @@ export class Executor {
   #decode(delivery: Delivery, now: number): void {
     let read: Pick<Run, 'request' | 'workflow'>
     try {
-      read = { request: decodeTaskHeaders(delivery.message), workflow: readWorkflow(delivery.message) }
+      read = { request: this.#readRequest(delivery.message), workflow: readWorkflow(delivery.message) }
     } catch (error) {
       const run = this.#hold(delivery, { request: unreadable(delivery), workflow: undefined }, now)
       const { name: type, message } = coerceError(error)
@@ -189,6 +190,13 @@ export class Executor {
     if (this.#draining) void this.#settle(run, Outcome.returned())
     else if (mustAsk(delivery, run.request, this.#options.backend.atomic)) void this.#admitAsked(run)
     else this.#admit(run, now)
+  }
+
+  /** Whoever waits at our own address finds everything in the store. */
+  #readRequest(message: WireMessage): TaskMessage {
+    const request = decodeTaskHeaders(message)
+    const { replyAddress: own } = this.#options.backend.results
+    return own !== undefined && request.replyTo === own ? { ...request, replyTo: undefined } : request
   }
 
   #hold(delivery: Delivery, { request, workflow }: Pick<Run, 'request' | 'workflow'>, receivedAt: number): Run {
@@ -351,12 +359,11 @@ export class Executor {
     const [state, value] =
       report.kind === 'progress' ? ['PROGRESS', progressText(report.progress)] : [report.state, report.value]
     const record = { ...recordBase(run, this.#options.clock), state, value }
-    const { broker, results } = this.#options.backend
-    this.#attempt('write progress', results.put(record))
-    if (broker.reply === undefined) return
+    const { backend } = this.#options
+    this.#attempt('write progress', backend.results.put(record))
     const address = replyAddress(run.request, run.task?.policy)
     for (const reply of repliesTo(address, record, run.request.correlationId))
-      this.#attempt('tell progress', broker.reply(reply))
+      this.#attempt('tell progress', backend.reply(reply))
   }
 
   #abort(run: Run, reason: AbortReason, forceAfterMs?: number): void {
