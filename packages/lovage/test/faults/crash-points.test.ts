@@ -4,20 +4,14 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { CrashAction } from '../../src/core/crash-point.ts'
-import { crashDrivers, type CrashDriver } from './support/crash-drivers.ts'
+import { crashDrivers } from './support/crash-drivers.ts'
 import { crashed, CrashScene, expectNoStepBack, thaw, type Process } from './support/crash-scene.ts'
-import { crashActions, workerPoints, type WorkerPoint } from './support/crash-table.ts'
+import { crashActions, whyNot, workerPoints, type Cell, type WorkerPoint } from './support/crash-table.ts'
 
 const taskCount = 20
 const isLinux = process.platform === 'linux'
 
-interface Cell {
-  readonly driver: CrashDriver
-  readonly point: WorkerPoint
-  readonly action: CrashAction
-}
-
-async function play(cell: Cell, signal: AbortSignal): Promise<void> {
+async function play(cell: Cell<WorkerPoint>, signal: AbortSignal): Promise<void> {
   const { driver, point, action } = cell
   await using scene = await CrashScene.open(driver, signal)
   const work = point.work ?? 'effect'
@@ -50,7 +44,9 @@ async function finish(armed: Process, action: CrashAction, allReady: Promise<voi
   await armed.finished()
 }
 
-function expectEffects({ driver, point, action }: Cell, effects: ReadonlyMap<string, number>, ready: number[]): void {
+type Effects = ReadonlyMap<string, number>
+
+function expectEffects({ driver, point, action }: Cell<WorkerPoint>, effects: Effects, ready: number[]): void {
   const numbers = Array.from({ length: point.work === 'chain' ? 2 * taskCount : taskCount }, (_, index) => index)
   const attempts = point.work === 'flaky' ? [0, 1] : [0]
   const expected = attempts.flatMap(attempt => numbers.map(n => `${n}:${attempt}`))
@@ -70,9 +66,9 @@ describe.skipIf(!isLinux).concurrent('a worker at its crash point', { timeout: 6
     describe.each(crashActions)('%s', action => {
       // eslint-disable-next-line vitest/expect-expect -- `play` expects
       test.for(workerPoints)('$name, $where', async (point, { signal, skip }) => {
-        const reason = point.missing?.(driver.facts)
-        skip(reason !== undefined, reason)
-        await play({ driver, point, action }, signal)
+        const cell = { driver, point, action }
+        skip(whyNot(cell) !== undefined, whyNot(cell))
+        await play(cell, signal)
       })
     })
   })

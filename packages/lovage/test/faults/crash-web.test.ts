@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import type { CrashAction } from '../../src/core/crash-point.ts'
 import { crashDrivers, type CrashDriver } from './support/crash-drivers.ts'
 import { crashed, CrashScene, type Process } from './support/crash-scene.ts'
-import { crashActions, webPoints } from './support/crash-table.ts'
+import { crashActions, webPoints, whyNot } from './support/crash-table.ts'
 import { until } from './support/until.ts'
 import { getText, Page } from './support/web-client.ts'
 
@@ -68,9 +68,13 @@ async function play(driver: CrashDriver, action: CrashAction, signal: AbortSigna
 
 describe.skipIf(!isLinux)('a web process at its crash point', { timeout: 60_000 }, () => {
   describe.each(crashDrivers)('$name', driver => {
-    describe.each(webPoints)('$name, $where', () => {
+    describe.each(crashActions)('%s', action => {
       // eslint-disable-next-line vitest/expect-expect -- `play` expects
-      test.for(crashActions)('%s', (action, { signal }) => play(driver, action, signal))
+      test.for(webPoints)('$name, $where', async (point, { signal, skip }) => {
+        const reason = whyNot({ driver, point, action })
+        skip(reason !== undefined, reason)
+        await play(driver, action, signal)
+      })
     })
   })
 })

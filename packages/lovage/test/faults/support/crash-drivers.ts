@@ -23,6 +23,11 @@ export interface Place {
 
 interface DriverEntry {
   readonly name: string
+  /**
+   * What of its cells a short run plays: all of them, those of a kill, or those of points that no driver before it has.
+   * A long run (LOVAGE_LONG=1) plays them all.
+   */
+  readonly inShort: 'all' | 'kill' | 'own'
   /** A place of the shape that `open` gives; nobody connects to it. */
   readonly sample: Urls
   /** @param root a folder that is removed after the scene */
@@ -30,9 +35,15 @@ interface DriverEntry {
 }
 
 const entries: readonly DriverEntry[] = [
-  { name: 'sqlite', sample: inFiles('/nowhere', 'queue.db'), open: root => files(inFiles(root, 'queue.db')) },
+  {
+    name: 'sqlite',
+    inShort: 'all',
+    sample: inFiles('/nowhere', 'queue.db'),
+    open: root => files(inFiles(root, 'queue.db')),
+  },
   {
     name: 'sqlite, results in another file',
+    inShort: 'own',
     sample: inFiles('/nowhere', 'results.db'),
     open: root => files(inFiles(root, 'results.db')),
   },
@@ -56,12 +67,12 @@ export interface Facts {
   readonly chords: boolean
 }
 
-export interface CrashDriver extends Pick<DriverEntry, 'name' | 'open'> {
+export interface CrashDriver extends Pick<DriverEntry, 'name' | 'inShort' | 'open'> {
   readonly facts: Facts
 }
 
 export const crashDrivers: readonly CrashDriver[] = await Promise.all(
-  entries.map(async ({ name, sample, open }) => ({ name, open, facts: await factsOf(sample) })),
+  entries.map(async ({ sample, ...entry }) => ({ ...entry, facts: await factsOf(sample) })),
 )
 
 /** Of connections that are never opened. */

@@ -1,6 +1,7 @@
 /** RELIABILITY b.3 as a table: the places where a process dies, freezes or throws, and which of them a driver has. */
-import type { CrashPointName } from '../../../src/core/crash-point.ts'
-import type { Facts } from './crash-drivers.ts'
+import type { CrashAction, CrashPointName } from '../../../src/core/crash-point.ts'
+import { crashDrivers, type CrashDriver, type Facts } from './crash-drivers.ts'
+import { isLong } from './until.ts'
 
 export const crashActions = ['kill', 'stop', 'throw'] as const
 
@@ -117,3 +118,19 @@ export const producerPoints: readonly ProducerPoint[] = [
 ]
 
 export const webPoints: readonly Point[] = [{ name: 'S1', where: 'a stream is being written' }]
+
+export interface Cell<P extends Point> {
+  readonly driver: CrashDriver
+  readonly point: P
+  readonly action: CrashAction
+}
+
+/** Why a cell is not played, if it is not. */
+export function whyNot({ driver, point, action }: Cell<Point>): string | undefined {
+  const missing = point.missing?.(driver.facts)
+  if (missing !== undefined || isLong || driver.inShort === 'all') return missing
+  if (driver.inShort === 'kill') return action === 'kill' ? undefined : 'LOVAGE_LONG=1 plays it'
+  const before = crashDrivers.slice(0, crashDrivers.indexOf(driver))
+  const isKnown = before.some(({ facts }) => point.missing?.(facts) === undefined)
+  return isKnown ? 'LOVAGE_LONG=1 plays it; another driver has the point' : undefined
+}
