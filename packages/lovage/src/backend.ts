@@ -47,7 +47,7 @@ export function joinBackend(transport: Connection, storage: Connection): Backend
   const atomic = transport === storage && broker.capabilities.atomicSettle
   // what is for our own address is in the store already
   const reply = async (reply: Reply): Promise<void> =>
-    reply.address === results.replyAddress ? undefined : broker.reply?.(reply)
+    reply.address === results.replyTo ? undefined : broker.reply?.(reply)
   return {
     broker,
     results,
@@ -93,12 +93,12 @@ async function publishThenStore(
 }
 
 /** Celery's workers send their results where the message says. */
-function withReplyAddress(batch: readonly Publication[], { replyAddress }: ResultStore): readonly Publication[] {
-  if (replyAddress === undefined) return batch
+function withReplyAddress(batch: readonly Publication[], { replyTo }: ResultStore): readonly Publication[] {
+  if (replyTo === undefined) return batch
   return batch.map(publication => {
     const { message } = publication
     if (message.properties.replyTo !== undefined) return publication
-    return { ...publication, message: { ...message, properties: { ...message.properties, replyTo: replyAddress } } }
+    return { ...publication, message: { ...message, properties: { ...message.properties, replyTo } } }
   })
 }
 

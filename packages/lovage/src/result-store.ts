@@ -42,7 +42,7 @@ export interface ResultStore {
    * Where workers of other makes may send states that this store then has; absent: nowhere. It goes with every message
    * that names no other address, and is there before a publish resolves.
    */
-  readonly replyAddress?: string | undefined
+  readonly replyTo?: string | undefined
   open(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /**
    * Keeps a record if it is newer than what is there (`isNewer` in core/states.ts); whether it was.

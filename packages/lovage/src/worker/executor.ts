@@ -195,7 +195,7 @@ export class Executor {
   /** Whoever waits at our own address finds everything in the store. */
   #readRequest(message: WireMessage): TaskMessage {
     const request = decodeTaskHeaders(message)
-    const { replyAddress: own } = this.#options.backend.results
+    const { replyTo: own } = this.#options.backend.results
     return own !== undefined && request.replyTo === own ? { ...request, replyTo: undefined } : request
   }
 
