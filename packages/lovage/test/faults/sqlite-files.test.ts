@@ -88,7 +88,7 @@ describe('a file that cannot be used is refused by name, with the reason', () =>
   it('was made by a newer version', async () => {
     await makeFile()
     const db = new DatabaseSync(file.path)
-    db.exec('PRAGMA user_version = 2')
+    db.exec('PRAGMA user_version = 99')
     db.close()
     expect(await failure(create().broker.open())).toMatchObject({ reason: 'newer-version' })
   })

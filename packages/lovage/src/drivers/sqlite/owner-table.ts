@@ -8,6 +8,9 @@
  * | same pid namespace, process gone   | dead   | crash                |
  * | same pid namespace, lease ended    | frozen | no crash             |
  * | other pid namespace, lease ended   | dead   | crash                |
+ *
+ * Where the owner's monotonic clock is another one, its lease ends when it has not been renewed for as long as it lasts,
+ * by the clock of whoever looks on: wall clocks jump, and how long a lease lasts is its owner's setting.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { numberIn } from './schema.ts'
@@ -21,7 +24,7 @@ interface OwnerRow {
   readonly pid_space: string
   readonly time_space: string
   readonly lease_until: number
-  readonly seen_at: number
+  readonly lease_ms: number
 }
 
 export interface DeadOwner {
@@ -37,6 +40,12 @@ export interface Inquiry {
   readonly trustsLeases: boolean
   /** Reads /proc for zombies and for pids that were given out anew. */
   readonly isThorough: boolean
+}
+
+interface Observed {
+  readonly leaseUntil: number
+  /** Monotonic, of this process: since when it is so. */
+  readonly since: number
 }
 
 export interface OwnerTableOptions {
@@ -55,20 +64,22 @@ export class OwnerTable {
   readonly #remove: StatementSync
   readonly #bury: StatementSync
   readonly #select: StatementSync
+  /** Leases by other clocks, by their owner. */
+  readonly #observed = new Map<number, Observed>()
 
   constructor(db: DatabaseSync, { host, leaseMs }: OwnerTableOptions) {
     this.#host = host
     this.#leaseMs = leaseMs
     this.#insert = db.prepare(
-      `INSERT INTO owners (node, pid, process_start, boot, pid_space, time_space, lease_until, seen_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO owners (node, pid, process_start, boot, pid_space, time_space, lease_until, seen_at, lease_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     this.#renew = db.prepare('UPDATE owners SET lease_until = ?, seen_at = ? WHERE id = ?')
     this.#remove = db.prepare('DELETE FROM owners WHERE id = ?')
     this.#bury = db.prepare('DELETE FROM owners WHERE id = ? AND lease_until = ?')
     this.#select = db.prepare(
       `SELECT id, ${numberIn('pid')} AS pid, process_start, boot, pid_space, time_space, lease_until,
-         ${numberIn('seen_at')} AS seen_at FROM owners`,
+         ${numberIn('lease_ms')} AS lease_ms FROM owners`,
     )
   }
 
@@ -85,6 +96,7 @@ export class OwnerTable {
       timeSpace,
       monotonic + this.#leaseMs,
       Date.now(),
+      Math.ceil(this.#leaseMs),
     )
     return Number(lastInsertRowid)
   }
@@ -104,7 +116,10 @@ export class OwnerTable {
   }
 
   all(): readonly OwnerRow[] {
-    return this.#select.all() as unknown as OwnerRow[]
+    const owners = this.#select.all() as unknown as OwnerRow[]
+    const ids = new Set(owners.map(({ id }) => id))
+    for (const id of this.#observed.keys()) if (!ids.has(id)) this.#observed.delete(id)
+    return owners
   }
 
   judge(owner: OwnerRow, { monotonic, trustsLeases, isThorough }: Inquiry): DeadOwner | undefined {
@@ -117,8 +132,15 @@ export class OwnerTable {
   }
 
   #hasLapsed(owner: OwnerRow, monotonic: number): boolean {
-    if (owner.time_space !== this.#host.timeSpace) return owner.seen_at + this.#leaseMs < Date.now()
+    if (owner.time_space !== this.#host.timeSpace) return this.#standsStill(owner, monotonic)
     // a lease further off than any can be is of an earlier boot, where the boot has no id
     return owner.lease_until < monotonic || owner.lease_until > monotonic + longestLeaseMs
+  }
+
+  #standsStill({ id, lease_until: leaseUntil, lease_ms: leaseMs }: OwnerRow, monotonic: number): boolean {
+    const observed = this.#observed.get(id)
+    if (observed?.leaseUntil === leaseUntil) return monotonic - observed.since > leaseMs
+    this.#observed.set(id, { leaseUntil, since: monotonic })
+    return false
   }
 }

@@ -9,7 +9,7 @@ import { storageError } from './storage-errors.ts'
 
 /** "Lova" in ASCII, at byte 68 of the file. */
 const applicationId = 0x4c6f7661
-const schemaVersion = 1
+const schemaVersion = 2
 
 /** Queue ids above this would run into the sign of a key, or over its edge. */
 export const maxQueues = 32_766
@@ -83,7 +83,8 @@ CREATE TABLE owners (
   pid_space TEXT NOT NULL,
   time_space TEXT NOT NULL,
   lease_until REAL NOT NULL,
-  seen_at INTEGER NOT NULL
+  seen_at INTEGER NOT NULL,
+  lease_ms INTEGER NOT NULL DEFAULT 30000
 ) STRICT;
 CREATE TABLE tasks (
   n INTEGER PRIMARY KEY,
@@ -143,6 +144,8 @@ CREATE TABLE buckets (
 ) STRICT, WITHOUT ROWID;
 `
 
+const fromVersion1 = 'ALTER TABLE owners ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 30000; PRAGMA user_version = 2'
+
 /**
  * Makes the tables in an empty file, or checks that the file is one of ours. Call it outside a transaction.
  * @throws {StorageError} with reason `newer-version` or `not-a-database` (of something else's).
@@ -165,7 +168,10 @@ export function prepareSchema(db: DatabaseSync, path: string): void {
     // another process may have been first
     if (isEmpty(db))
       db.exec(`${tables} PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`)
-    else assertOurs(db, path)
+    else {
+      assertOurs(db, path)
+      if (version(db) === 1) db.exec(fromVersion1)
+    }
     db.exec('COMMIT')
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK')
