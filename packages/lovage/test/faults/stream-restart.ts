@@ -43,7 +43,7 @@ async function measure(way: Way): Promise<Count> {
   const before = await open(server)
   await before.channel.assertQueue(stream, { durable: true, arguments: { 'x-queue-type': 'stream' } })
   await before.channel.assertQueue(inbox, { durable: true })
-  for (let index = 0; index < 200; index++) publish(before.channel, stream, `before-${index}`)
+  for (let index = 0; index < 200; index++) publish(before.channel, { queue: stream, id: `before-${index}` })
   await before.channel.waitForConfirms()
   // a broker that is killed within half a second of its first stream has forgotten it for good: that is another matter
   await delay(2000)
@@ -86,7 +86,11 @@ async function open(server: RabbitServer): Promise<Opened> {
   }
 }
 
-function publish(channel: ConfirmChannel, queue: string, id: string, onConfirm?: () => void): void {
+function publish(
+  channel: ConfirmChannel,
+  { queue, id }: { readonly queue: string; readonly id: string },
+  onConfirm?: () => void,
+): void {
   channel.sendToQueue(queue, Buffer.from(id), { persistent: true, messageId: id }, error => {
     if (error === null || error === undefined) onConfirm?.()
   })
@@ -100,7 +104,7 @@ async function publishFor(channel: ConfirmChannel, queue: string): Promise<Map<s
     const atMs = performance.now() - began
     for (const end = index + 3; index < end; index++) {
       const id = `after-${index}`
-      publish(channel, queue, id, () => confirmed.set(id, atMs))
+      publish(channel, { queue: queue, id }, () => confirmed.set(id, atMs))
     }
     await delay(2)
   }
@@ -115,14 +119,15 @@ async function startRelay(
   way: Way,
 ): Promise<{ drained(): Promise<void>; close(): Promise<void> }> {
   const { model, channel } = await open(server)
-  const reader = await open(server)
   const held = new Map<string, { readonly ack: () => void; at: number }>()
   const settle = (id: string): void => {
     held.get(id)?.ack()
     held.delete(id)
   }
   const send = (id: string): void =>
-    publish(channel, stream, id, () => (way === 'inbox, acked when the stream confirms' ? settle(id) : undefined))
+    publish(channel, { queue: stream, id }, () =>
+      way === 'inbox, acked when the stream confirms' ? settle(id) : undefined,
+    )
   await channel.prefetch(500)
   await channel.consume(inbox, message => {
     if (message === null) return
@@ -130,7 +135,7 @@ async function startRelay(
     held.set(id, { ack: () => channel.ack(message), at: performance.now() })
     send(id)
   })
-  if (way === 'inbox, acked when read back') void tail(reader.model, 'first', settle)
+  const reader = way === 'inbox, acked when read back' ? tail(server, 'first', settle) : undefined
   const again = setInterval(() => {
     for (const [id, entry] of held) {
       if (performance.now() - entry.at < readBackMs) continue
@@ -145,26 +150,28 @@ async function startRelay(
     async close() {
       clearInterval(again)
       await model.close()
-      await reader.model.close()
+      await (await reader)?.close()
     },
   }
 }
 
-/** Right after a start the broker says for a while that the stream is not there. */
-async function tail(model: ChannelModel, offset: string, onMessage: (id: string) => void): Promise<void> {
-  const channel = await model.createChannel()
-  channel.on('error', () => undefined)
-  try {
-    await channel.prefetch(500)
-    const onDelivery = (message: ConsumeMessage | null): void => {
-      if (message === null) return
-      channel.ack(message)
-      onMessage(message.content.toString())
+/** Right after a start the broker says for a while that the stream is not there, or ends the connection that asks. */
+async function tail(server: RabbitServer, offset: string, onMessage: (id: string) => void): Promise<ChannelModel> {
+  for (;;) {
+    const { model, channel } = await open(server)
+    try {
+      await channel.prefetch(500)
+      const onDelivery = (message: ConsumeMessage | null): void => {
+        if (message === null) return
+        channel.ack(message)
+        onMessage(message.content.toString())
+      }
+      await channel.consume(stream, onDelivery, { arguments: { 'x-stream-offset': offset } })
+      return model
+    } catch {
+      await model.close().catch(() => undefined)
+      await delay(20)
     }
-    await channel.consume(stream, onDelivery, { arguments: { 'x-stream-offset': offset } })
-  } catch {
-    await delay(20)
-    await tail(model, offset, onMessage)
   }
 }
 
@@ -174,13 +181,14 @@ async function readAll(server: RabbitServer): Promise<ReadonlySet<string>> {
   const ids = new Set<string>()
   const marked = new EventTarget()
   const mark = once(marked, 'mark')
-  await tail(model, 'first', id => {
+  const reader = await tail(server, 'first', id => {
     ids.add(id)
     if (id === 'mark') marked.dispatchEvent(new Event('mark'))
   })
-  const again = setInterval(() => publish(channel, stream, 'mark'), 500)
+  const again = setInterval(() => publish(channel, { queue: stream, id: 'mark' }), 500)
   await mark
   clearInterval(again)
   await model.close()
+  await reader.close()
   return ids
 }

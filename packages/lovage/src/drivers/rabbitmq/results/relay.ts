@@ -1,0 +1,175 @@
+/**
+ * Takes part in relaying: consumes the inbox, of which the broker lets one process at a time have messages, and takes
+ * it up again on each link and after each fault.
+ */
+import { randomUUID } from 'node:crypto'
+import { sleep } from '../../../core/clock.ts'
+import type { Link } from '../link.ts'
+import type { RabbitConnection } from '../connection.ts'
+import type { Publisher } from '../publisher.ts'
+import { decodeStreamMessage, encodeStreamMessage } from './entries.ts'
+import type { StreamMessage } from './entries.ts'
+import { declareInbox, declareStream } from './names.ts'
+import type { ResultQueues } from './names.ts'
+import type { Projection } from './projection.ts'
+import { Shift } from './shift.ts'
+import type { Tail } from './tail.ts'
+
+export interface RelayParts {
+  readonly connection: RabbitConnection
+  readonly queues: ResultQueues
+  readonly projection: Projection
+  readonly tail: Tail
+  readonly publisher: Publisher
+  /** How many messages before the end of the stream a process reads that begins. */
+  readonly lookBack: number
+  readonly markInbox: (token: string) => Promise<void>
+}
+
+/** What is under way at once: as many marks as the projection keeps of a task. */
+const prefetch = 128
+const pauseMs = 200
+/** A stream that does not take the start of a term for so long is left to another relay. */
+const takeOverMs = 30_000
+const writeAgainMs = 300
+
+export class Relay {
+  readonly #parts: RelayParts
+  #shift: Shift | undefined
+  #listening: Promise<void> | undefined
+  #isClosed = false
+  readonly #over = new AbortController()
+  /** Starts of terms that are waited for, by token. */
+  readonly #starts = new Map<string, (offset: number) => void>()
+
+  constructor(parts: RelayParts) {
+    this.#parts = parts
+  }
+
+  /** On each link. */
+  restore(link: Link): void {
+    this.#listening = this.#listen(link)
+  }
+
+  /** The next message of the stream, after the projection has taken it. */
+  onStream(offset: number, message: StreamMessage): void {
+    if (message.kind === 'term') this.#starts.get(message.token)?.(offset)
+    this.#shift?.onStream(offset, message)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#over.abort()
+    this.#shift?.end()
+    await this.#listening
+  }
+
+  async #listen(link: Link): Promise<void> {
+    const { clock } = this.#parts.connection
+    while (!this.#isClosed && !link.isLost) {
+      await this.#consume(link).catch(() => undefined)
+      await sleep(clock, pauseMs, this.#over.signal).catch(() => undefined)
+    }
+  }
+
+  /** Resolves when the channel is closed. */
+  async #consume(link: Link): Promise<void> {
+    const { queues, connection, projection, publisher, markInbox } = this.#parts
+    const { promise: closed, resolve: onClose } = Promise.withResolvers<void>()
+    const channel = await link.channel(() => onClose())
+    const shift = new Shift(
+      {
+        clock: connection.clock,
+        queues,
+        projection,
+        publisher,
+        takeOver: token => this.#takeOver(link, token),
+        markInbox,
+      },
+      channel,
+    )
+    this.#shift = shift
+    await declareInbox(channel, queues)
+    await channel.prefetch(prefetch)
+    await channel.consume(queues.inbox, message => {
+      if (message === null) void channel.close().catch(() => undefined)
+      else shift.receive(message)
+      if (shift.isOver) void channel.close().catch(() => undefined)
+    })
+    await Promise.race([closed, this.#aborted()])
+    shift.end()
+    await channel.close().catch(() => undefined)
+  }
+
+  #aborted(): Promise<void> {
+    const { signal } = this.#over
+    return new Promise(resolve =>
+      signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+    )
+  }
+
+  /** Writes the start of a term, and resolves to its place once everything before it was read here. */
+  async #takeOver(link: Link, token: string): Promise<number> {
+    const { tail, lookBack } = this.#parts
+    if (!tail.isStarted) {
+      const end = await this.#findEnd(link)
+      tail.start(Math.max(0, end + 1 - lookBack))
+    }
+    return await this.#writeStart(token)
+  }
+
+  /** Where the stream ends now: a start of a term is written, and seen by a consumer of what comes next. */
+  async #findEnd(link: Link): Promise<number> {
+    const token = randomUUID()
+    const { clock } = this.#parts.connection
+    for (;;) {
+      if (this.#isClosed || link.isLost) throw new Error('The link was lost')
+      const channel = await link.channel()
+      const { promise, resolve } = Promise.withResolvers<number>()
+      try {
+        await declareStream(channel, this.#parts.queues)
+        await channel.prefetch(prefetch)
+        const onDelivery = (
+          message: { content: Buffer; properties: { headers?: object | undefined } } | null,
+        ): void => {
+          const start = message === null ? undefined : decodeStreamMessage(message.content)
+          const { 'x-stream-offset': offset } = (message?.properties.headers ?? {}) as { 'x-stream-offset'?: number }
+          if (start?.kind === 'term' && start.token === token && offset !== undefined) resolve(offset)
+        }
+        await channel.consume(this.#parts.queues.stream, onDelivery, {
+          noAck: false,
+          arguments: { 'x-stream-offset': 'next' },
+        })
+        return await this.#writeUntil(token, promise)
+      } catch {
+        await sleep(clock, pauseMs, this.#over.signal)
+      } finally {
+        await channel.close().catch(() => undefined)
+      }
+    }
+  }
+
+  async #writeStart(token: string): Promise<number> {
+    const { promise, resolve } = Promise.withResolvers<number>()
+    this.#starts.set(token, resolve)
+    try {
+      return await this.#writeUntil(token, promise)
+    } finally {
+      this.#starts.delete(token)
+    }
+  }
+
+  /** Right after its start the broker drops what it confirms, so it is written again until it is seen. */
+  async #writeUntil(token: string, seen: Promise<number>): Promise<number> {
+    const { publisher, queues, connection } = this.#parts
+    const { clock } = connection
+    const until = clock.monotonic() + takeOverMs
+    const body = encodeStreamMessage({ kind: 'term', token })
+    while (clock.monotonic() < until) {
+      void publisher.publish([{ exchange: '', routingKey: queues.stream, body, properties: {} }]).catch(() => undefined)
+      const offset = await Promise.race([seen, sleep(clock, writeAgainMs, this.#over.signal)])
+      if (offset !== undefined) return offset
+    }
+    throw new Error('The stream takes no message')
+  }
+}

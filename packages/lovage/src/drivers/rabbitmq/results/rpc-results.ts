@@ -1,0 +1,344 @@
+/**
+ * The result store `rpc://`: results are messages, and yet every process answers for every task, again and again.
+ * States go into the app's inbox, one process relays them to the stream (relay.ts), all read it (tail.ts) into what
+ * they know (projection.ts). A look-up first waits until this process has read whatever was in the inbox before it.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Page } from '../../../broker.ts'
+import { endOfTurn } from '../../../core/clock.ts'
+import { BrokerTimeoutError, coerceError, IllegalStateError } from '../../../core/errors.ts'
+import type { StateRecord, StoredState } from '../../../core/record.ts'
+import { isReadyState } from '../../../core/states.ts'
+import type { ListQuery, Lookup, ResultCapabilities, ResultStore, WatchOptions } from '../../../result-store.ts'
+import { hostname } from 'node:os'
+import { RabbitConnection } from '../connection.ts'
+import type { Link } from '../link.ts'
+import { Publisher } from '../publisher.ts'
+import type { RabbitSession } from '../session.ts'
+import type { StreamMessage } from './entries.ts'
+import type { Put } from './inbox.ts'
+import { lookBack } from './look-back.ts'
+import { Mailbox } from './mailbox.ts'
+import { declareInbox, resultQueues } from './names.ts'
+import type { ResultQueues } from './names.ts'
+import { Projection } from './projection.ts'
+import type { ProjectionLimits } from './projection.ts'
+import { Relay } from './relay.ts'
+import { Shared } from './shared.ts'
+import { Tail } from './tail.ts'
+import { Watches } from './watches.ts'
+
+export const rpcResultCapabilities: ResultCapabilities = { conditional: true, pointRead: false, retention: 'store' }
+
+export interface RpcOptions {
+  /** Names the queues: apps of one virtual host are apart. */
+  readonly app: string
+  /** Of memory. */
+  readonly limits?: ProjectionLimits | undefined
+  /** Messages of the stream that a process reads when it begins, and once more for a task it does not know. @default 50000 */
+  readonly lookBack?: number | undefined
+  /** How long a look-up waits for the relay before it answers with what is known here. @default 5000 */
+  readonly relayTimeoutMs?: number | undefined
+}
+
+const openTimeoutMs = 10_000
+/** A relay that is gone has a successor by then; the record is in the inbox all the same. */
+const verdictTimeoutMs = 10_000
+/** Whoever sends a task does not care whether its first state is news, only that it is safe. */
+const firstVerdictTimeoutMs = 1000
+const lookBackMs = 3000
+/** Of one question. */
+const putsAtOnce = 100
+const putBytesAtOnce = 512 * 1024
+/** A publisher for the relay does not wait long: it writes again. */
+const relayPublishMs = 1000
+
+interface Waiting extends Put {
+  readonly resolve: (isKept: boolean) => void
+  readonly reject: (error: Error) => void
+}
+
+export class RpcResults implements ResultStore {
+  readonly capabilities: ResultCapabilities = rpcResultCapabilities
+  /** Where workers are told to send what becomes of our tasks. */
+  readonly replyTo: string
+  readonly #session: RabbitSession
+  readonly #reading: RabbitConnection
+  readonly #queues: ResultQueues
+  readonly #projection: Projection
+  readonly #mailbox: Mailbox
+  readonly #tail: Tail
+  readonly #relay: Relay
+  readonly #watches: Watches = new Watches()
+  readonly #fences: Shared<void>
+  readonly #lookBack: number
+  readonly #relayTimeoutMs: number
+  readonly #endings: (() => void)[] = []
+  #puts: Waiting[] = []
+  /** new → open (by `open`; a failed one goes back) → closed (by `close`). */
+  #state: 'new' | 'open' | 'closed' = 'new'
+  #opening: Promise<void> | undefined
+
+  /** @throws {ConfigurationError} the app's name is too long. */
+  constructor(session: RabbitSession, options: RpcOptions) {
+    const queues = resultQueues(options.app)
+    this.#session = session
+    this.#queues = queues
+    this.replyTo = queues.inbox
+    this.#lookBack = options.lookBack ?? 50_000
+    this.#relayTimeoutMs = options.relayTimeoutMs ?? 5000
+    this.#projection = new Projection(options.limits)
+    const { location, publishing, publisher } = session
+    const name = `lovage ${process.pid}@${hostname()} reads results`
+    const reading = new RabbitConnection({ location, name, clock: publishing.clock })
+    this.#reading = reading
+    this.#mailbox = new Mailbox({ publishing, publisher, reading }, queues)
+    this.#tail = new Tail({
+      connection: reading,
+      queues,
+      onMessage: (offset, message) => this.#onStream(offset, message),
+      onRestart: () => this.#projection.restart(),
+    })
+    this.#relay = new Relay({
+      connection: reading,
+      queues,
+      projection: this.#projection,
+      tail: this.#tail,
+      publisher: new Publisher(publishing, { timeoutMs: relayPublishMs }),
+      lookBack: this.#lookBack,
+      markInbox: token => this.#mailbox.tell({ kind: 'begin', token }, { persistent: false }),
+    })
+    this.#fences = new Shared(() => this.#fence())
+  }
+
+  open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    if (this.#state === 'closed') return Promise.reject(closedError())
+    this.#opening ??= this.#open(options).catch((error: unknown) => {
+      this.#opening = undefined
+      for (const end of this.#endings.splice(0)) end()
+      throw error
+    })
+    return this.#opening
+  }
+
+  async put(record: StateRecord): Promise<boolean> {
+    this.#assertOpen()
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>()
+    this.#puts.push({ mark: randomUUID(), record, resolve, reject })
+    if (this.#puts.length === 1) endOfTurn(() => this.#sendPuts())
+    return await promise
+  }
+
+  async get(id: string): Promise<Lookup> {
+    const [found] = await this.getMany([id])
+    return found ?? unknown(id, 'nothing was asked')
+  }
+
+  async getMany(ids: readonly string[]): Promise<readonly Lookup[]> {
+    this.#assertOpen()
+    if (ids.every(id => this.#isFinal(id))) return ids.map(id => this.#find(id) ?? unknown(id, ''))
+    const trouble = await this.#sync()
+    const missing = new Set(ids.filter(id => this.#projection.find(id) === undefined))
+    const older = missing.size === 0 ? noStates : await this.#readOlder(missing)
+    return ids.map(id => {
+      const state = older.get(id)
+      return (
+        this.#find(id) ?? (state === undefined ? unknown(id, trouble ?? this.#whyUnknown()) : { kind: 'state', state })
+      )
+    })
+  }
+
+  async watch(ids: readonly string[], options: WatchOptions): Promise<() => void> {
+    this.#assertOpen()
+    await this.#sync()
+    const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
+    const older = dropped.size === 0 ? noStates : await this.#readOlder(dropped)
+    this.#assertOpen()
+    return this.#watches.add(ids, options, id => this.#projection.find(id)?.state ?? older.get(id))
+  }
+
+  async list(query: ListQuery = {}): Promise<Page<StoredState>> {
+    this.#assertOpen()
+    await this.#sync()
+    return this.#projection.list(query)
+  }
+
+  async forget(ids: readonly string[]): Promise<number> {
+    this.#assertOpen()
+    if (ids.length === 0) return 0
+    const question = { kind: 'forget', ids } as const
+    const answer = await this.#mailbox.ask(question, { timeoutMs: verdictTimeoutMs, persistent: true })
+    if (answer === undefined) throw noRelay(verdictTimeoutMs)
+    return answer.count ?? 0
+  }
+
+  /** The broker's retention policy removes what is old, in whole segments of the stream. */
+  async prune(): Promise<number> {
+    this.#assertOpen()
+    return 0
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#watches.clear()
+    this.#mailbox.close()
+    for (const { reject } of this.#puts.splice(0)) reject(closedError())
+    for (const end of this.#endings.splice(0)) end()
+    await this.#relay.close()
+    await this.#tail.close()
+    await this.#reading.close()
+  }
+
+  async #open({ signal }: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    const { publishing } = this.#session
+    await Promise.all([this.#session.open({ signal }), this.#reading.open({ signal })])
+    this.#endings.push(
+      publishing.onConnect(link => this.#declare(link)),
+      this.#reading.onConnect(link => this.#restore(link)),
+    )
+    await this.#declare(await publishing.link(openTimeoutMs))
+    await this.#restore(await this.#reading.link(openTimeoutMs))
+    if (this.#state === 'new') this.#state = 'open'
+  }
+
+  /** Before any message leaves that names the inbox. */
+  async #declare(link: Link): Promise<void> {
+    await link.withChannel('declare the inbox of results', channel => declareInbox(channel, this.#queues))
+  }
+
+  async #restore(link: Link): Promise<void> {
+    await this.#mailbox.restore(link)
+    this.#tail.restore(link)
+    this.#relay.restore(link)
+  }
+
+  #onStream(offset: number, message: StreamMessage | undefined): void {
+    if (message === undefined) return this.#projection.skip(offset)
+    const news = this.#projection.apply(offset, message)
+    this.#relay.onStream(offset, message)
+    for (const state of news) this.#watches.tell(state)
+  }
+
+  /** Waits until all that was in the inbox by now was read here. Gives a reason when that cannot be had. */
+  async #sync(): Promise<string | undefined> {
+    try {
+      await this.#fences.run()
+      this.#assertOpen()
+      return undefined
+    } catch (error) {
+      if (!(error instanceof BrokerTimeoutError)) throw error
+      return error.message
+    }
+  }
+
+  async #fence(): Promise<void> {
+    const timeoutMs = this.#relayTimeoutMs
+    const answer = await this.#mailbox.ask({ kind: 'fence' }, { timeoutMs, persistent: false })
+    if (answer === undefined) throw noRelay(timeoutMs)
+    const { position = -1 } = answer
+    if (!this.#tail.isStarted) this.#tail.start(Math.max(0, position + 1 - this.#lookBack))
+    const release = this.#reading.hold()
+    try {
+      await this.#tail.reached(position, timeoutMs)
+    } finally {
+      release()
+    }
+  }
+
+  /** What is final stays so, and needs no fence. */
+  #isFinal(id: string): boolean {
+    return isReadyState(this.#projection.find(id)?.state.state ?? '')
+  }
+
+  #find(id: string): Lookup | undefined {
+    const known = this.#projection.find(id)
+    return known === undefined ? undefined : { kind: 'state', state: known.state }
+  }
+
+  /** Of tasks that are not in memory: from their place, where that is known, else what lies before what was read. */
+  async #readOlder(ids: ReadonlySet<string>): Promise<ReadonlyMap<string, StoredState>> {
+    const { stream } = this.#queues
+    const found = new Map<string, StoredState>()
+    const strangers = new Set<string>()
+    for (const id of ids) {
+      const place = this.#projection.placeOf(id)
+      if (place === undefined) strangers.add(id)
+      else {
+        const stretch = { stream, from: place, to: place + 1, timeoutMs: lookBackMs }
+        for (const each of await lookBack(this.#reading, stretch, new Set([id]))) found.set(...each)
+      }
+    }
+    const to = this.#tail.from
+    if (strangers.size === 0 || to === 0) return found
+    const stretch = { stream, from: Math.max(0, to - this.#lookBack), to, timeoutMs: lookBackMs }
+    for (const each of await lookBack(this.#reading, stretch, strangers)) found.set(...each)
+    return found
+  }
+
+  #whyUnknown(): string {
+    return `no state of it is among the last ${this.#projection.size} tasks that rpc:// results hold`
+  }
+
+  #sendPuts(): void {
+    const puts = this.#puts.splice(0)
+    for (const batch of batches(puts.filter(isFirst))) void this.#ask(batch, firstVerdictTimeoutMs)
+    for (const batch of batches(puts.filter(put => !isFirst(put)))) void this.#ask(batch, verdictTimeoutMs)
+  }
+
+  async #ask(puts: readonly Waiting[], timeoutMs: number): Promise<void> {
+    try {
+      const question = { kind: 'put', puts: puts.map(toPut) } as const
+      const answer = await this.#mailbox.ask(question, { timeoutMs, persistent: true })
+      // without one it is in the inbox all the same, and whoever relays next will judge it
+      for (const [index, { resolve }] of puts.entries()) resolve(answer?.kept?.[index] ?? true)
+    } catch (error) {
+      for (const { reject } of puts) reject(coerceError(error))
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#state === 'closed') throw closedError()
+    if (this.#state === 'new') throw new IllegalStateError('This result store was not opened: await its open() first')
+  }
+}
+
+const noStates: ReadonlyMap<string, StoredState> = new Map()
+
+function toPut({ mark, record }: Waiting): Put {
+  return { mark, record }
+}
+
+function isFirst({ record }: Put): boolean {
+  return record.state === 'PENDING' && record.retries === 0 && record.delivery === 0
+}
+
+function batches(puts: readonly Waiting[]): readonly (readonly Waiting[])[] {
+  const all: Waiting[][] = []
+  let [bytes, last]: [number, Waiting[] | undefined] = [0, undefined]
+  for (const put of puts) {
+    const size = put.record.value?.length ?? 0
+    if (last === undefined || last.length === putsAtOnce || bytes + size > putBytesAtOnce) {
+      last = []
+      all.push(last)
+      bytes = 0
+    }
+    last.push(put)
+    bytes += size
+  }
+  return all
+}
+
+function unknown(id: string, reason: string): Lookup {
+  return { kind: 'unknown', reason: `${id}: ${reason}` }
+}
+
+function noRelay(timeoutMs: number): BrokerTimeoutError {
+  return new BrokerTimeoutError(
+    `nobody relayed the results within ${timeoutMs} ms: the process that does (any of the app's) is frozen or overloaded`,
+  )
+}
+
+function closedError(): IllegalStateError {
+  return new IllegalStateError('This result store was closed: open another connection')
+}

@@ -1,0 +1,187 @@
+/**
+ * Follows the stream from some place on, over lost links and restarted brokers, and never skips.
+ *
+ * State: unstarted → following (`start`) → closed. While following it may be without a channel: the link is lost, or
+ * the broker does not have the stream yet (404 and 541 for a while after its start) and is asked again.
+ */
+import type { Channel, ConsumeMessage } from 'amqplib'
+import { sleep } from '../../../core/clock.ts'
+import type { Timer } from '../../../core/clock.ts'
+import { BrokerTimeoutError } from '../../../core/errors.ts'
+import type { RabbitConnection } from '../connection.ts'
+import type { Link } from '../link.ts'
+import { decodeStreamMessage } from './entries.ts'
+import type { StreamMessage } from './entries.ts'
+import { declareStream } from './names.ts'
+import type { ResultQueues } from './names.ts'
+
+export interface TailParts {
+  readonly connection: RabbitConnection
+  readonly queues: ResultQueues
+  /** In order. @param message undefined: none of ours */
+  readonly onMessage: (offset: number, message: StreamMessage | undefined) => void
+  /** The stream was deleted, and another one begins at 0. */
+  readonly onRestart: () => void
+}
+
+/** What the broker may send ahead; acknowledged by the quarter. */
+const prefetch = 400
+const ackEvery = 100
+const firstPauseMs = 20
+const longestPauseMs = 1000
+/** A link that comes later is told of by its set-up. */
+const longestWaitMs = 60_000
+
+interface Waiter {
+  readonly position: number
+  readonly resolve: () => void
+}
+
+export class Tail {
+  readonly #parts: TailParts
+  #state: 'unstarted' | 'following' | 'closed' = 'unstarted'
+  /** The offset that comes next. */
+  #next = 0
+  /** Where this process began to read. */
+  #from = 0
+  #link: Link | undefined
+  #channel: Channel | undefined
+  readonly #over = new AbortController()
+  #unacked = 0
+  readonly #waiters = new Set<Waiter>()
+
+  constructor(parts: TailParts) {
+    this.#parts = parts
+  }
+
+  get isStarted(): boolean {
+    return this.#state !== 'unstarted'
+  }
+
+  /** The first offset that was asked for. */
+  get from(): number {
+    return this.#from
+  }
+
+  /** @param from the first offset to read; one that is gone stands for the oldest there is */
+  start(from: number): void {
+    if (this.#state !== 'unstarted') return
+    this.#state = 'following'
+    this.#from = from
+    this.#next = from
+    void this.#parts.connection.link(longestWaitMs).then(
+      link => this.restore(link),
+      () => undefined,
+    )
+  }
+
+  /** On each link; once more for the same one does nothing. */
+  restore(link: Link): void {
+    if (this.#state !== 'following' || this.#link === link) return
+    this.#link = link
+    void this.#attach(link)
+  }
+
+  /** Resolves when everything up to an offset was handed on. @throws {BrokerTimeoutError} */
+  async reached(position: number, timeoutMs: number): Promise<void> {
+    if (this.#next > position) return
+    const { clock } = this.#parts.connection
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const waiter = { position, resolve }
+    const timer: Timer = clock.after(timeoutMs, () =>
+      reject(new BrokerTimeoutError(`The stream "${this.#parts.queues.stream}" was not read within ${timeoutMs} ms`)),
+    )
+    this.#waiters.add(waiter)
+    try {
+      await promise
+    } finally {
+      timer.cancel()
+      this.#waiters.delete(waiter)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    this.#over.abort()
+    const channel = this.#channel
+    this.#channel = undefined
+    await channel?.close().catch(() => undefined)
+  }
+
+  async #attach(link: Link): Promise<void> {
+    const { connection } = this.#parts
+    for (let pauseMs = firstPauseMs; this.#isWanted(link); pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+      try {
+        return await this.#consume(link)
+      } catch {
+        // not there yet, or it was lost meanwhile
+        await sleep(connection.clock, pauseMs, this.#over.signal).catch(() => undefined)
+      }
+    }
+  }
+
+  #isWanted(link: Link): boolean {
+    return this.#state === 'following' && !link.isLost
+  }
+
+  async #consume(link: Link): Promise<void> {
+    await link.withChannel('declare the stream', channel => declareStream(channel, this.#parts.queues))
+    let isConsuming = false
+    const channel = await link.channel(() => {
+      if (this.#channel !== channel) return
+      this.#channel = undefined
+      if (isConsuming) void this.#attach(link)
+    })
+    this.#channel = channel
+    this.#unacked = 0
+    await channel.prefetch(prefetch)
+    const wanted = this.#next
+    await channel.consume(
+      this.#parts.queues.stream,
+      message => {
+        if (this.#channel !== channel) return
+        // it was deleted: the channel ends, and with the next one comes another stream
+        if (message === null) return void channel.close().catch(() => undefined)
+        this.#take(message, wanted)
+        this.#ack(channel, message)
+      },
+      { arguments: { 'x-stream-offset': wanted } },
+    )
+    isConsuming = true
+    if (this.#state === 'closed') await channel.close()
+    else if (this.#channel !== channel) throw new Error('The channel was closed at once')
+  }
+
+  #take(message: ConsumeMessage, wanted: number): void {
+    const offset = offsetOf(message)
+    if (offset < wanted && wanted > this.#from) return this.#restart()
+    if (offset < this.#next) return
+    this.#next = offset + 1
+    this.#parts.onMessage(offset, decodeStreamMessage(message.content))
+    for (const waiter of this.#waiters) if (waiter.position <= offset) waiter.resolve()
+  }
+
+  /** What comes is older than what was read: it is another stream, and its beginning was missed. */
+  #restart(): void {
+    this.#next = 0
+    this.#from = 0
+    this.#parts.onRestart()
+    void this.#channel?.close().catch(() => undefined)
+  }
+
+  #ack(channel: Channel, message: ConsumeMessage): void {
+    this.#unacked++
+    if (this.#unacked < ackEvery) return
+    this.#unacked = 0
+    try {
+      channel.ack(message, true)
+    } catch {
+      // the channel is closing: its end will be told
+    }
+  }
+}
+
+function offsetOf({ properties }: ConsumeMessage): number {
+  const offset: unknown = properties.headers?.['x-stream-offset']
+  return typeof offset === 'number' ? offset : Number(offset)
+}
