@@ -62,9 +62,9 @@ for (let round = 0; round === 0 || Date.now() < endsAt; round++) {
       stdio: 'inherit',
       env: {
         ...process.env,
-        LOVAGE_FUZZ_SEED: String(seed),
-        LOVAGE_FUZZ_MS: String(Math.max(200, Math.min(roundMs, (endsAt - Date.now()) / 20))),
-        LOVAGE_FUZZ_KEEP: '1',
+        FUZZ_SEED: String(seed),
+        FUZZ_MS: String(Math.max(200, Math.min(roundMs, (endsAt - Date.now()) / 20))),
+        FUZZ_KEEP: '1',
       },
     },
   )

@@ -2,10 +2,12 @@
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import type { AsyncResult } from '../app/types.ts'
+import { printableLine } from '../core/printable.ts'
 import { nearest } from '../core/suggest.ts'
 import { act, examples, withSession, type Invocation } from './command.ts'
 import { exitCodes } from './exit-codes.ts'
 import { followTask } from './follow.ts'
+import { showJson } from './format-snapshot.ts'
 import { parseCallArguments } from './json-argument.ts'
 import { durationMs, expiry, instant, priority } from './option-values.ts'
 import type { Session } from './session.ts'
@@ -59,10 +61,10 @@ async function runCall({ options, args, terminal }: Invocation<Options>): Promis
     if (warning !== undefined) terminal.err(`${terminal.paint('yellow', 'warning')}  ${warning}`)
     const result: AsyncResult = await session.app.sendTask(name, call.args, call.kwargs, applyOptions(options))
     if (options.follow !== true) {
-      terminal.out(options.json === true ? JSON.stringify({ id: result.id }) : result.id)
+      terminal.out(options.json === true ? showJson({ id: result.id }) : printableLine(result.id))
       return exitCodes.ok
     }
-    terminal.err(result.id)
+    terminal.err(printableLine(result.id))
     return await followTask(result, { terminal, json: options.json, backend: await session.internals.backend() })
   })
 }

@@ -1,7 +1,7 @@
 /**
  * One property: first the cases of its corpus, which failed once, then random ones. `npm test` plays the same cases
- * every time; `npm run fuzz` sets the seed and the time by LOVAGE_FUZZ_SEED and LOVAGE_FUZZ_MS, and with
- * LOVAGE_FUZZ_KEEP writes a failing case, shrunk, into the corpus.
+ * every time; `npm run fuzz` sets the seed and the time by FUZZ_SEED and FUZZ_MS, and with
+ * FUZZ_KEEP writes a failing case, shrunk, into the corpus.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import fc, { type Arbitrary, type RunDetails } from 'fast-check'
@@ -18,9 +18,9 @@ export interface Property<T> {
 
 /** Of one property in `npm test`, at most. */
 const shortMs = 1500
-const longMs = Number(process.env['LOVAGE_FUZZ_MS'] ?? 0)
+const longMs = Number(process.env['FUZZ_MS'] ?? 0)
 const isLong = longMs > 0
-const seed = Number(process.env['LOVAGE_FUZZ_SEED'] ?? 20_261_122)
+const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_122)
 
 /**
  * Properties about one subject. Each has its cases in `corpus/SUBJECT.json`: `{"PROPERTY": [case, …]}`.
@@ -48,7 +48,7 @@ async function check(corpus: Corpus, name: string, { of, holds, runs = 500 }: Pr
   for (let round = 0; round === 0 || (isLong && performance.now() < endsAt); round++) {
     const details = await playOnce({ of, holds, runs }, (seed + round) % 0x7fffffff, endsAt)
     if (!details.failed) continue
-    if (process.env['LOVAGE_FUZZ_KEEP'] === '1') corpus.add(name, details.counterexample?.[0])
+    if (process.env['FUZZ_KEEP'] === '1') corpus.add(name, details.counterexample?.[0])
     throw new Error(story(details), { cause: details.errorInstance })
   }
 }
@@ -96,7 +96,7 @@ class Corpus {
 
   constructor(subject: string) {
     this.#url = new URL(`../corpus/${subject.replaceAll(' ', '-')}.json`, import.meta.url)
-    this.#cases = existsSync(this.#url) ? (JSON.parse(readFileSync(this.#url, 'utf8')) as CasesByProperty) : {}
+    this.#cases = this.#read()
   }
 
   names(): string[] {
@@ -108,7 +108,13 @@ class Corpus {
   }
 
   add(name: string, found: unknown): void {
-    const more = { ...this.#cases, [name]: [...(this.#cases[name] ?? []), JSON.parse(caseText(found)) as unknown] }
+    // read anew: another property may have added to it
+    const cases = this.#read()
+    const more = { ...cases, [name]: [...(cases[name] ?? []), JSON.parse(caseText(found)) as unknown] }
     writeFileSync(this.#url, `${JSON.stringify(more, null, 2)}\n`)
+  }
+
+  #read(): CasesByProperty {
+    return existsSync(this.#url) ? (JSON.parse(readFileSync(this.#url, 'utf8')) as CasesByProperty) : {}
   }
 }
