@@ -5,7 +5,7 @@
  * A member is starting → ready → (frozen → ready) → stopping → gone; killed from any of them.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FaultKind, FaultLine, History } from './programs/history.ts'
@@ -125,9 +125,14 @@ export class Fleet {
   async #allReady(role: Role): Promise<void> {
     const until = Date.now() + 30_000
     while (this.ready(role).length < this.#sizes[role]) {
-      if (Date.now() > until) throw new Error(`no ${role} was ready within 30 s: see its log`)
+      if (Date.now() > until)
+        throw new Error(`no ${role} was ready within 30 s; their last words:\n${this.#lastWords(role)}`)
       await wait(20)
     }
+  }
+
+  #lastWords(role: Role): string {
+    return readFileSync(join(this.#options.project.root, `${role}s.log`), 'utf8').slice(-2000)
   }
 
   #fill(role: Role): void {

@@ -1,6 +1,7 @@
 /** `npm run chaos`: one run, its figures, an exit code. */
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { runCelery } from './celery/main.ts'
 import { formatReport } from './report.ts'
 import { run } from './run.ts'
 import { parseSettings, usage, type Settings } from './settings.ts'
@@ -9,13 +10,19 @@ process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 
 try {
-  const settings = parseSettings(process.argv.slice(2))
-  if (settings === 'help') console.log(usage)
-  else process.exitCode = await chaos(settings)
+  const args = process.argv.slice(2)
+  process.exitCode = args.includes('--celery') ? await runCelery(args) : await runChaos(args)
 } catch (error) {
   const isUsage = error instanceof RangeError || (error instanceof TypeError && 'code' in error)
   console.error(isUsage ? `${error.message}\n\nSee npm run chaos -- --help` : error)
   process.exitCode = isUsage ? 64 : 2
+}
+
+async function runChaos(args: readonly string[]): Promise<number> {
+  const settings = parseSettings(args)
+  if (settings !== 'help') return await chaos(settings)
+  console.log(usage)
+  return 0
 }
 
 async function chaos(settings: Settings): Promise<number> {

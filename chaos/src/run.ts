@@ -1,6 +1,6 @@
 /** One run: start, make faults, let it drain, read what was written down, check. */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Lovage } from 'lovage'
@@ -15,6 +15,7 @@ import { Fleet, type Role } from './fleet.ts'
 import { openHistory, type EffectLine, type ProducerLine, type SeenLine } from './programs/history.ts'
 import { seededRandom } from './programs/random.ts'
 import { createProject, type Project } from './project.ts'
+import { readHistories } from './read-histories.ts'
 import { judge, type Report } from './report.ts'
 import type { Settings } from './settings.ts'
 
@@ -43,6 +44,9 @@ export async function run(settings: Settings, say: (line: string) => void): Prom
     if (running.leftOut !== undefined) say(`LEFT OUT: ${running.leftOut}`)
     const report = await runFleet({ settings, driver, project, running, fleet, say })
     return { report, folder: project.root, discard: () => project.remove() }
+  } catch (error) {
+    project.remove()
+    throw error
   } finally {
     fleet.killAll()
     process.off('exit', goneWithUs)
@@ -107,15 +111,6 @@ async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Hist
     faults: fleet.faults,
     finals: await readFinals(app, ids),
   }
-}
-
-/** A line that a kill has torn is the last of its file, and of something that did not happen. */
-function readHistories<T>(folder: string, prefix: string): T[] {
-  const names = readdirSync(folder).filter(name => name.startsWith(prefix))
-  return names.flatMap(name => {
-    const lines = readFileSync(join(folder, name), 'utf8').split('\n')
-    return lines.slice(0, -1).map(line => JSON.parse(line) as T)
-  })
 }
 
 async function readFinals(app: Lovage, ids: readonly string[]): Promise<Map<string, FinalState>> {

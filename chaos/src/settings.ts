@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { breakNames, breaks, describeBreaks } from './breaks/all.ts'
 import { driverNames } from './drivers/all.ts'
 import { usualMix, type Mix } from './programs/mix.ts'
+import { count, number } from './values.ts'
 
 export interface Settings {
   readonly driver: string
@@ -99,19 +100,6 @@ export function parseSettings(args: readonly string[]): Settings | 'help' {
     ...(values.keep === undefined ? {} : { keep: values.keep }),
     ...(values.json === undefined ? {} : { json: values.json }),
   }
-}
-
-export function number(name: string, text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback
-  const value = Number(text)
-  if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value
-  throw new RangeError(`--${name} is "${text}"; give a number, 0 or more`)
-}
-
-export function count(name: string, text: string | undefined, fallback: number): number {
-  const value = number(name, text, fallback)
-  if (Number.isInteger(value) && value > 0) return value
-  throw new RangeError(`--${name} is "${text}"; give a whole number above 0`)
 }
 
 function oneOf(name: string, value: string, known: readonly string[]): string {

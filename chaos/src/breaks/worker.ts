@@ -4,7 +4,14 @@ import type { Break } from './break.ts'
 export const workerBreaks: Readonly<Record<string, Break>> = {
   'forget-revoke': {
     what: 'a revoke reaches only what a worker has at that moment: what waits runs all the same',
-    edits: { 'worker/revokes.ts': [{ from: 'this.#byId.set(id, request)', to: 'void this.#byId' }] },
+    edits: {
+      'worker/revokes.ts': [
+        {
+          from: 'find(id: string): RevokeRequest | undefined {',
+          to: 'find(id: string): RevokeRequest | undefined {\n    return undefined',
+        },
+      ],
+    },
     focus: { mix: { doomed: 30, nap: 70 } },
   },
   'expire-ignored': {
