@@ -72,15 +72,24 @@ export class RabbitControl {
 
   /** Evaluates Erlang inside the server (milliseconds); gives the printed term. */
   async eval(expression: string): Promise<string> {
+    const answer = await this.#call(`${expression.trim().replace(/\.?$/, '.')}\n`)
+    if (!answer.startsWith('{ok,')) throw new Error(`RabbitMQ answered ${answer} to ${expression}`)
+    return answer.slice(4, -1).trim()
+  }
+
+  /** A server under load may turn the caller away, who has then asked nothing yet. */
+  async #call(input: string, attempt = 1): Promise<string> {
     const { cookie, distPort } = this.address
-    const call = run('erl_call', ['-address', `127.0.0.1:${distPort}`, '-c', cookie, '-r', '-e'], {
-      env: environment(this.address),
-    })
-    call.child.stdin?.end(`${expression.trim().replace(/\.?$/, '.')}\n`)
-    const { stdout } = await call
-    const text = stdout.trim()
-    if (!text.startsWith('{ok,')) throw new Error(`RabbitMQ answered ${text} to ${expression}`)
-    return text.slice(4, -1).trim()
+    const env = environment(this.address)
+    const call = run('erl_call', ['-address', `127.0.0.1:${distPort}`, '-c', cookie, '-r', '-e'], { env })
+    call.child.stdin?.end(input)
+    try {
+      return (await call).stdout.trim()
+    } catch (error) {
+      if (attempt === 5 || !/failed to connect|Unable to connect|handshake/i.test(String(error))) throw error
+      await delay(100)
+      return await this.#call(input, attempt + 1)
+    }
   }
 
   /** A new virtual host that nobody else uses; its name. */

@@ -9,14 +9,24 @@ import type { WireMessage } from './core/wire.ts'
 
 /** Facts about a driver, fixed after construction. */
 export interface BrokerCapabilities {
-  /** `publish` takes `notBefore` of any distance; without it, the worker's DueQueue waits. */
-  readonly delay: boolean
+  /**
+   * `publish` takes `notBefore` of any distance; without it, the worker's DueQueue waits. `'seconds'`: in whole seconds,
+   * rounded down, so that a message may come up to a second early and the worker waits for the rest.
+   */
+  readonly delay: boolean | 'seconds'
   /** 0 = none, else the highest; 9 goes first. */
   readonly priorities: number
   /** Messages can be published inside the caller's own database transaction. */
   readonly transactions: boolean
   /** How an unsettled delivery comes back when its worker is gone. */
   readonly redelivery: 'connection' | 'lease'
+  /**
+   * `'counted'`: `deliveryCount` and `crashCount` are exact. `'flagged'`: it is known only that a message was handed over
+   * before, and of crashes only those that a `requeue` tells of.
+   */
+  readonly handOvers: 'counted' | 'flagged'
+  /** A message given back without a delay is the next again; else others may pass it. */
+  readonly keepsPlace: boolean
   /** `stats` can tell lengths. */
   readonly counts: boolean
   /** `publish` and `settle` write the given records in the same transaction. */

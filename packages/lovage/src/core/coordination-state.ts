@@ -1,5 +1,4 @@
-/** What decides about shared facts: keys with an end, leases, token buckets. Monotonic milliseconds; the state changes in place. */
-import type { KeyChange } from '../../coordination.ts'
+/** What decides about shared facts: keys with an end, leases, token buckets. Instants in milliseconds of any one clock; the state changes in place. */
 
 export interface KeptKey {
   readonly value: string
@@ -45,8 +44,11 @@ export function listKeys(
     .sort((a, b) => (a.key < b.key ? -1 : 1))
 }
 
-/** Removes what has expired. */
-export function expireKeys(state: CoordinationState, at: number): readonly KeyChange[] {
+/** Removes what has expired; a key whose value is gone. */
+export function expireKeys(
+  state: CoordinationState,
+  at: number,
+): readonly { readonly key: string; readonly value: undefined }[] {
   const expired = [...state.keys].filter(([, { expiresAt }]) => expiresAt <= at).map(([key]) => key)
   for (const key of expired) state.keys.delete(key)
   return expired.map(key => ({ key, value: undefined }))

@@ -8,3 +8,5 @@ export const revokeMs: number = 7 * 86_400_000
 export const pausePrefix = 'paused/'
 /** + node name. Value: a `WorkerCard` in JSON. */
 export const presencePrefix = 'worker/'
+/** Queues that were declared here, where the broker itself cannot list them. */
+export const queuePrefix = 'queue/'

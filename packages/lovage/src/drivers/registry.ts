@@ -6,9 +6,14 @@ import { nearest } from '../core/suggest.ts'
 
 type OpenDriver = (url: string, options: DriverOptions) => Promise<Connection>
 
+const openRabbit: OpenDriver = async (url, options) => (await import('./rabbitmq/rabbitmq.ts')).openRabbit(url, options)
+
 const drivers: Readonly<Record<string, OpenDriver>> = {
   memory: async (url, options) => (await import('./memory/memory.ts')).openMemory(new URL(url), options),
   sqlite: async (url, options) => (await import('./sqlite/sqlite.ts')).openSqlite(new URL(url), options),
+  amqp: openRabbit,
+  amqps: openRabbit,
+  pyamqp: openRabbit,
 }
 
 /** Whose store is a file, or the process itself: whoever can read it is on this machine. */
@@ -20,10 +25,6 @@ export function isEmbedded(url: string): boolean {
 
 /** Known, and not there yet: scheme → what it is called. */
 const comingDrivers: Readonly<Record<string, string>> = {
-  amqp: 'RabbitMQ',
-  amqps: 'RabbitMQ',
-  pyamqp: 'RabbitMQ',
-  rabbitmq: 'RabbitMQ',
   rpc: 'RabbitMQ',
   redis: 'Redis',
   rediss: 'Redis',

@@ -38,6 +38,8 @@ export const memoryBrokerCapabilities: BrokerCapabilities = {
   priorities: 9,
   transactions: false,
   redelivery: 'lease',
+  handOvers: 'counted',
+  keepsPlace: true,
   counts: true,
   atomicSettle: true,
 }

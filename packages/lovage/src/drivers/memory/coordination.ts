@@ -1,7 +1,7 @@
 /** The coordination half of a memory connection. */
 import { IllegalStateError } from '../../core/errors.ts'
 import type { Coordination, KeyChange, Lease } from '../../coordination.ts'
-import { listKeys, readKey, releaseLease, takeLease, takeToken } from './coordination-state.ts'
+import { listKeys, readKey, releaseLease, takeLease, takeToken } from '../../core/coordination-state.ts'
 import type { Namespace } from './namespace.ts'
 import type { Instant } from './queue-state.ts'
 

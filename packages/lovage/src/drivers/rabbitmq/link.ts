@@ -98,10 +98,10 @@ export class Link {
     const channel = await this.channel(error => (refusal = error))
     try {
       const answer = await use(channel)
-      await channel.close()
+      await closeChannel(channel)
       return answer
     } catch (error) {
-      if (refusal === undefined) await channel.close().catch(() => undefined)
+      if (refusal === undefined) await closeChannel(channel)
       throw channelFault(refusal ?? error, what)
     }
   }
@@ -115,9 +115,10 @@ export class Link {
 
   /** Asks the broker to end it; resolves when it has, or when the socket was torn down by `destroy`. */
   async close(): Promise<void> {
-    this.#onLost = () => undefined
     if (this.#isLost) return
-    await this.#model.close().catch(() => undefined)
+    // the client answers its own close only if the broker does
+    const over = new Promise<void>(resolve => (this.#onLost = () => resolve()))
+    await Promise.race([over, this.#model.close().catch(() => undefined)])
     this.destroy()
   }
 
@@ -147,6 +148,14 @@ function watchChannel(channel: Channel, onClose: (error: Error | undefined) => v
   let refusal: Error | undefined
   channel.on('error', error => (refusal = coerceError(error)))
   channel.on('close', () => onClose(refusal))
+}
+
+/** Resolves when it has ended, by its own closing or because its connection did. The client's promise knows only the first. */
+export function closeChannel(channel: Channel): Promise<void> {
+  return new Promise(resolve => {
+    channel.once('close', () => resolve())
+    channel.close().then(resolve, () => resolve())
+  })
 }
 
 function urlOptions({ vhost, heartbeat, tls }: Location, host: Host): Options.Connect {

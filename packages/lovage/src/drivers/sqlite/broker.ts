@@ -29,6 +29,8 @@ export const sqliteBrokerCapabilities: BrokerCapabilities = {
   priorities: 9,
   transactions: false,
   redelivery: 'lease',
+  handOvers: 'counted',
+  keepsPlace: true,
   counts: true,
   atomicSettle: true,
 }

@@ -10,14 +10,28 @@ import { openLab } from './lab.ts'
 import type { Half, Lab } from './lab.ts'
 
 type Need =
-  'delay' | 'priorities' | 'lease' | 'counts' | 'atomicSettle' | 'vanish' | 'conditional' | 'pointRead' | 'retention'
+  | 'delay'
+  | 'delaySeconds'
+  | 'priorities'
+  | 'lease'
+  | 'counts'
+  | 'atomicSettle'
+  | 'handOvers'
+  | 'keepsPlace'
+  | 'vanish'
+  | 'conditional'
+  | 'pointRead'
+  | 'retention'
 
 const needs: Readonly<Record<Need, (driver: ConformanceDriver) => boolean>> = {
-  delay: ({ broker }) => broker.delay,
+  delay: ({ broker }) => broker.delay === true,
+  delaySeconds: ({ broker }) => broker.delay !== false,
   priorities: ({ broker }) => broker.priorities > 0,
   lease: ({ broker }) => broker.redelivery === 'lease',
   counts: ({ broker }) => broker.counts,
   atomicSettle: ({ broker }) => broker.atomicSettle,
+  handOvers: ({ broker }) => broker.handOvers === 'counted',
+  keepsPlace: ({ broker }) => broker.keepsPlace,
   vanish: ({ vanish }) => vanish,
   conditional: ({ results }) => results.conditional,
   pointRead: ({ results }) => results.pointRead,

@@ -29,7 +29,7 @@ class Play {
 
   constructor(lab: Lab, seed: number) {
     this.#lab = lab
-    this.#model = new Model(seed)
+    this.#model = new Model(seed, lab.driver.broker.handOvers === 'counted')
     this.#random = seededRandom(seed)
   }
 
@@ -77,7 +77,7 @@ class Play {
     const dice = this.#random()
     if (dice < 0.5) return { kind: 'ack' }
     if (dice < 0.7) return { kind: 'requeue' }
-    if (dice < 0.9 && this.#lab.driver.broker.delay)
+    if (dice < 0.9 && this.#lab.driver.broker.delay === true)
       return { kind: 'requeue', delayMs: Math.floor(this.#random() * 20) }
     return { kind: 'park', reason: 'the dice' }
   }

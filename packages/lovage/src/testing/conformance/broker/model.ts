@@ -11,9 +11,12 @@ export class Model {
   readonly faults: string[] = []
   readonly #messages = new Map<string, ModelMessage>()
   readonly #seed: number
+  readonly #isCounted: boolean
 
-  constructor(seed: number) {
+  /** @param isCounted whether `deliveryCount` is exact, and not only above 1 */
+  constructor(seed: number, isCounted: boolean) {
     this.#seed = seed
+    this.#isCounted = isCounted
   }
 
   published(id: string): void {
@@ -25,7 +28,7 @@ export class Model {
       const message = this.#messages.get(idOf(delivery))
       if (message === undefined) this.#fault(`${idOf(delivery)} was never published`)
       else if (message.status !== 'queued') this.#fault(`${idOf(delivery)} came again after it was ${message.status}`)
-      else if (delivery.deliveryCount <= message.deliveryCount)
+      else if (delivery.deliveryCount <= (this.#isCounted ? message.deliveryCount : Math.min(message.deliveryCount, 1)))
         this.#fault(`${idOf(delivery)} came twice with count ${delivery.deliveryCount}`)
       else message.deliveryCount = delivery.deliveryCount
       if (delivery.crashCount !== 0) this.#fault(`${idOf(delivery)} is said to have crashed somebody`)

@@ -98,7 +98,7 @@ export const redeliveryCases: readonly Case[] = [
 export const crashCases: readonly Case[] = [
   {
     name: 'blames the first holder that vanished, without being told that it started',
-    needs: ['vanish'],
+    needs: ['vanish', 'handOvers'],
     options: shortLease,
     async run(lab) {
       const { now } = await afterVanish(lab)
@@ -107,7 +107,7 @@ export const crashCases: readonly Case[] = [
   },
   {
     name: 'does not blame a second holder that had not started it',
-    needs: ['vanish'],
+    needs: ['vanish', 'handOvers'],
     options: shortLease,
     async run(lab) {
       const { now, inbox } = await afterVanish(lab)
@@ -123,7 +123,7 @@ export const crashCases: readonly Case[] = [
   },
   {
     name: 'blames a second holder that had started it',
-    needs: ['vanish'],
+    needs: ['vanish', 'handOvers'],
     options: shortLease,
     async run(lab) {
       const { now, inbox } = await afterVanish(lab)
@@ -139,7 +139,7 @@ export const crashCases: readonly Case[] = [
   },
   {
     name: 'counts a start only for the hand-over it was told for',
-    needs: ['vanish'],
+    needs: ['vanish', 'handOvers'],
     options: shortLease,
     async run(lab) {
       const { now, inbox } = await afterVanish(lab)

@@ -20,6 +20,7 @@ export const settlementCases: readonly Case[] = [
   },
   {
     name: 'puts a requeued message back to its place, with a higher count',
+    needs: ['keepsPlace'],
     async run(lab) {
       const connection = await lab.connect()
       await connection.broker.publish(numbered('task', 3).map(id => publication(id)))
@@ -36,7 +37,7 @@ export const settlementCases: readonly Case[] = [
     name: 'counts a crash for a message requeued after one, with a delay or without',
     async run(lab) {
       const connection = await lab.connect()
-      const delays = connection.broker.capabilities.delay ? [0, 10] : [0]
+      const delays = connection.broker.capabilities.delay === true ? [0, 10] : [0]
       await connection.broker.publish([publication('suspect')])
       const inbox = await lab.consume(connection, { prefetch: 1 })
       for (const [crashes, delayMs] of delays.entries()) {

@@ -1,0 +1,262 @@
+/**
+ * The control stream: what coordination is made of here. Every process appends entries and reads all of them, in the one
+ * order the stream has; an entry's own writer waits until it has read it back, which also proves that it is kept: for
+ * the first second after a broker start a stream confirms what it then drops.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Channel, ConsumeMessage } from 'amqplib'
+import type { KeyChange } from '../../coordination.ts'
+import type { Timer } from '../../core/clock.ts'
+import { BrokerTimeoutError, IllegalStateError, coerceError } from '../../core/errors.ts'
+import { ControlState } from './control-state.ts'
+import type { ControlAnswer, ControlEntry, ControlOp } from './control-state.ts'
+import { replyCode } from './faults.ts'
+import { closeChannel } from './link.ts'
+import type { Link } from './link.ts'
+import type { RabbitSession } from './session.ts'
+
+export const controlStream = 'lovage.control'
+
+const streamArguments = {
+  'x-queue-type': 'stream',
+  // a newcomer reads all of it
+  'x-max-length-bytes': 16_000_000,
+  'x-stream-max-segment-size-bytes': 2_000_000,
+}
+/** A key written so many bytes ago is written again, before its segment goes. */
+const refreshBytes = 6_000_000
+/** An entry that was confirmed and is not read back after this is written again. */
+const readBackMs = 1000
+const deadlineMs = 10_000
+const sweepMs = 500
+const window = 500
+
+interface Waiting {
+  readonly entry: ControlEntry
+  /** Undefined: nobody asks, it is a repair. */
+  readonly resolve: (answer: ControlAnswer) => void
+  readonly reject: (error: Error) => void
+}
+
+export class ControlLog {
+  readonly #session: RabbitSession
+  readonly #onChanges: (changes: readonly KeyChange[]) => void
+  #state: ControlState = new ControlState()
+  /** By nonce: written, or to be written, and not yet read. */
+  readonly #waiting = new Map<string, Waiting>()
+  #opening: Promise<void> | undefined
+  #isClosed = false
+  #channel: { readonly link: Link; readonly channel: Channel } | undefined
+  /** What living keys were before the link was lost; undefined: all is read. */
+  #before: ControlState | undefined
+  #bytesRead = 0
+  readonly #writtenAtBytes = new Map<string, number>()
+  #sweeper: Timer | undefined
+  #forget: () => void = () => undefined
+
+  constructor(session: RabbitSession, onChanges: (changes: readonly KeyChange[]) => void) {
+    this.#session = session
+    this.#onChanges = onChanges
+  }
+
+  /** Resolves when everything written before has been read. Idempotent. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined
+      throw error
+    })
+    return this.#opening
+  }
+
+  get(key: string): string | undefined {
+    return this.#state.get(key, this.#now())
+  }
+
+  keys(): ReturnType<ControlState['keys']> {
+    return this.#state.keys(this.#now())
+  }
+
+  /** What was written by anybody until now has been read when this resolves. Calls of one turn share one entry. */
+  fence(): Promise<unknown> {
+    this.#fencing ??= Promise.resolve().then(() => {
+      this.#fencing = undefined
+      return this.append({ op: 'fence' })
+    })
+    return this.#fencing
+  }
+  #fencing: Promise<unknown> | undefined
+
+  /** Appends an entry; resolves with its answer when it has been read back. @throws {BrokerTimeoutError} */
+  async append(op: ControlOp): Promise<ControlAnswer> {
+    if (this.#isClosed) throw closedError()
+    const entry: ControlEntry = { ...op, nonce: randomUUID(), at: this.#now() }
+    const { promise, resolve, reject } = Promise.withResolvers<ControlAnswer>()
+    this.#waiting.set(entry.nonce, { entry, resolve, reject })
+    const { clock } = this.#session.publishing
+    const timer = clock.after(deadlineMs, () =>
+      reject(new BrokerTimeoutError(`RabbitMQ did not take an entry for ${controlStream} within ${deadlineMs} ms`)),
+    )
+    const release = this.#session.consuming.hold()
+    void this.#write(entry)
+    try {
+      return await promise
+    } finally {
+      timer.cancel()
+      release()
+      this.#waiting.delete(entry.nonce)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#forget()
+    this.#sweeper?.cancel()
+    for (const { reject } of this.#waiting.values()) reject(closedError())
+    const open = this.#channel
+    this.#channel = undefined
+    if (open !== undefined && !open.link.isLost) await closeChannel(open.channel)
+  }
+
+  async #open(): Promise<void> {
+    const { consuming } = this.#session
+    await this.#read(await consuming.link(deadlineMs))
+    this.#forget = consuming.onConnect(link => this.#readAnew(link))
+    this.#sweeper = consuming.clock.every(sweepMs, () => this.#sweep())
+    await this.fence()
+  }
+
+  // ── writing ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Again and again, until it has been read or nobody waits for it any more. */
+  async #write(entry: ControlEntry): Promise<void> {
+    const { clock } = this.#session.publishing
+    const body = Buffer.from(JSON.stringify(entry))
+    const outgoing = { exchange: '', routingKey: controlStream, body, properties: { contentType: 'application/json' } }
+    if (!this.#waiting.has(entry.nonce)) return
+    try {
+      await this.#session.publisher.publish([outgoing])
+    } catch (error) {
+      return this.#waiting.get(entry.nonce)?.reject(coerceError(error))
+    }
+    if (this.#waiting.has(entry.nonce)) clock.after(readBackMs, () => void this.#write(entry), { ref: false })
+  }
+
+  // ── reading ───────────────────────────────────────────────────────────────────────────────────────
+
+  async #read(link: Link): Promise<void> {
+    await declareControl(link)
+    const channel = await link.channel(refusal => this.#ended(link, refusal))
+    this.#channel = { link, channel }
+    await channel.prefetch(window)
+    const first = { noAck: false, arguments: { 'x-stream-offset': 'first' } }
+    await channel.consume(controlStream, message => this.#receive(channel, message), first)
+  }
+
+  /** On a new link, from the beginning: a broker that died may have kept less than was read. */
+  async #readAnew(link: Link): Promise<void> {
+    if (this.#isClosed) return
+    this.#before ??= this.#state
+    this.#state = new ControlState()
+    this.#bytesRead = 0
+    this.#writtenAtBytes.clear()
+    await this.#read(link)
+    // not waited for: it needs the link that this restores
+    void this.fence().then(
+      () => this.#repair(),
+      () => undefined,
+    )
+  }
+
+  #ended(link: Link, refusal: Error | undefined): void {
+    if (this.#channel?.link !== link || this.#isClosed) return
+    this.#channel = undefined
+    if (!link.isLost)
+      this.#session.consuming.renew(refusal ?? new Error(`the channel that reads ${controlStream} ended`))
+  }
+
+  #receive(channel: Channel, message: ConsumeMessage | null): void {
+    if (this.#channel?.channel !== channel) return
+    if (message === null) return this.#session.consuming.renew(new Error(`${controlStream} was deleted`))
+    const entry = parseEntry(message.content)
+    const offset = Number(message.properties.headers?.['x-stream-offset'] ?? 0)
+    if (message.fields.deliveryTag % (window / 5) === 0 || this.#waiting.size > 0) channel.ack(message, true)
+    this.#bytesRead += message.content.length
+    if (entry === undefined) return
+    const { answer, changes } = this.#state.apply(entry, offset + 1)
+    if ('key' in entry) this.#writtenAtBytes.set(entry.key, this.#bytesRead)
+    if (changes.length > 0 && this.#before === undefined) this.#onChanges(changes)
+    this.#waiting.get(entry.nonce)?.resolve(answer)
+  }
+
+  /** All is read: what is different from before is told; what is gone though nobody removed it is written again. */
+  #repair(): void {
+    const before = this.#before
+    this.#before = undefined
+    if (before === undefined) return
+    const now = this.#now()
+    const changes: KeyChange[] = this.#state.keys(now).filter(({ key, value }) => before.get(key, now) !== value)
+    for (const { key, value, expiresAt } of before.keys(now)) {
+      if (this.#state.get(key, now) !== undefined) continue
+      if (this.#writtenAtBytes.has(key)) changes.push({ key, value: undefined })
+      else this.#writeAgain({ key, value, expiresAt }, now)
+    }
+    if (changes.length > 0) this.#onChanges(changes.map(({ key, value }) => ({ key, value })))
+  }
+
+  #sweep(): void {
+    if (this.#before !== undefined) return
+    const now = this.#now()
+    const expired = this.#state.expire(now)
+    for (const { key } of expired) this.#writtenAtBytes.delete(key)
+    if (expired.length > 0) this.#onChanges(expired)
+    for (const kept of this.#state.keys(now)) {
+      const writtenAt = this.#writtenAtBytes.get(kept.key) ?? 0
+      if (this.#bytesRead - writtenAt > refreshBytes) {
+        this.#writtenAtBytes.set(kept.key, this.#bytesRead)
+        this.#writeAgain(kept, now)
+      }
+    }
+  }
+
+  /** The same key with the time it has left. Whoever wrote it anew meanwhile wins. */
+  #writeAgain(
+    { key, value, expiresAt }: { readonly key: string; readonly value: string; readonly expiresAt: number },
+    now: number,
+  ): void {
+    const op = this.#state.get(key, now) === undefined ? 'putIfAbsent' : 'put'
+    this.append({ op, key, value, ttlMs: expiresAt - now }).catch(() => undefined)
+  }
+
+  #now(): number {
+    return this.#session.publishing.clock.now()
+  }
+}
+
+/** Another version may have declared it with another size: it is taken as it is. */
+async function declareControl(link: Link): Promise<void> {
+  try {
+    await link.withChannel(`declare the stream "${controlStream}"`, async channel => {
+      await channel.assertQueue(controlStream, { durable: true, arguments: streamArguments })
+    })
+  } catch (error) {
+    if (replyCode(coerceError(error).cause) !== 406) throw error
+    await link.withChannel(`look for the stream "${controlStream}"`, async channel => {
+      await channel.checkQueue(controlStream)
+    })
+  }
+}
+
+/** Undefined: nothing of ours. */
+function parseEntry(content: Buffer): ControlEntry | undefined {
+  try {
+    const entry = JSON.parse(content.toString('utf8')) as ControlEntry
+    return typeof entry.nonce === 'string' && typeof entry.at === 'number' ? entry : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function closedError(): Error {
+  return new IllegalStateError('This coordination is closed')
+}

@@ -1,0 +1,128 @@
+/**
+ * One channel of a subscription, from its opening until it or its link ends: the consumers on it, what they were handed.
+ *
+ * The prefetch is per consumer, because RabbitMQ 4.3 refuses the global one, and a running consumer keeps the one it
+ * began with: another one means to cancel it and consume anew. What came through a cancelled consumer is still held, and
+ * the next one is given so much less.
+ */
+import type { Channel, ConsumeMessage } from 'amqplib'
+import { Holds } from './holds.ts'
+import type { Held } from './holds.ts'
+import { closeChannel } from './link.ts'
+import type { Link } from './link.ts'
+
+interface QueueConsumer {
+  readonly tag: string
+  readonly limit: number
+}
+
+export interface LaneEvents {
+  /** `undefined`: the broker ended the consumer, because the queue is gone. */
+  readonly onMessage: (queue: string, message: ConsumeMessage | undefined) => void
+  readonly onSettled: () => void
+}
+
+export class Lane {
+  readonly link: Link
+  readonly holds: Holds
+  readonly #channel: Channel
+  readonly #consumers = new Map<string, QueueConsumer>()
+  /** Unsettled by consumer tag. */
+  readonly #heldByTag = new Map<string, number>()
+  /** Unsettled by queue. */
+  readonly #heldByQueue = new Map<string, number>()
+  readonly #events: LaneEvents
+  #tagCount = 0
+
+  constructor(link: Link, channel: Channel, events: LaneEvents) {
+    this.link = link
+    this.#channel = channel
+    this.#events = events
+    this.holds = new Holds(channel, held => this.#settled(held))
+  }
+
+  /** Whether the queue is consumed now. */
+  consumes(queue: string): boolean {
+    return this.#consumers.has(queue)
+  }
+
+  /**
+   * Sees to it that no more than `prefetch` of this queue are held.
+   * @param mayGrow whether a consumer that has too little is replaced while others of the queue are still held
+   * @throws the channel has ended
+   */
+  async adjust(
+    queue: string,
+    prefetch: number,
+    { name, mayGrow }: { readonly name: string; readonly mayGrow: boolean },
+  ): Promise<void> {
+    const current = this.#consumers.get(queue)
+    const foreign = this.#foreign(queue, current)
+    const limit = Math.max(0, prefetch - foreign)
+    const isRight =
+      current !== undefined && (current.limit === limit || (current.limit < limit && !mayGrow && foreign > 0))
+    if (isRight && limit > 0) return
+    if (current !== undefined) await this.cancel(queue)
+    // what was on its way meanwhile came through the cancelled one
+    const left = Math.max(0, prefetch - (this.#heldByQueue.get(queue) ?? 0))
+    if (left > 0) await this.#consume(queue, left, name)
+  }
+
+  async cancel(queue: string): Promise<void> {
+    const current = this.#consumers.get(queue)
+    if (current === undefined) return
+    this.#consumers.delete(queue)
+    await this.#channel.cancel(current.tag)
+  }
+
+  async cancelAll(): Promise<void> {
+    for (const queue of this.#consumers.keys()) await this.cancel(queue)
+  }
+
+  /** Writes the acknowledgements and ends the channel: what is held is everybody's at once. */
+  async close(): Promise<void> {
+    this.holds.flush()
+    this.holds.end()
+    await closeChannel(this.#channel)
+  }
+
+  end(): void {
+    this.holds.end()
+    this.#consumers.clear()
+  }
+
+  async #consume(queue: string, limit: number, name: string): Promise<void> {
+    const tag = `${name}.${queue}.${++this.#tagCount}`
+    await this.#channel.prefetch(limit)
+    this.#consumers.set(queue, { tag, limit })
+    await this.#channel.consume(queue, message => this.#receive(queue, tag, message), { consumerTag: tag })
+  }
+
+  #receive(queue: string, consumerTag: string, message: ConsumeMessage | null): void {
+    if (message === null) {
+      if (this.#consumers.get(queue)?.tag === consumerTag) this.#consumers.delete(queue)
+      return this.#events.onMessage(queue, undefined)
+    }
+    this.#count({ message, queue, consumerTag }, 1)
+    this.holds.add({ message, queue, consumerTag })
+    this.#events.onMessage(queue, message)
+  }
+
+  #settled(held: Held): void {
+    this.#count(held, -1)
+    this.#events.onSettled()
+  }
+
+  #count({ queue, consumerTag }: Held, by: 1 | -1): void {
+    this.#heldByQueue.set(queue, (this.#heldByQueue.get(queue) ?? 0) + by)
+    const left = (this.#heldByTag.get(consumerTag) ?? 0) + by
+    if (left > 0) this.#heldByTag.set(consumerTag, left)
+    else this.#heldByTag.delete(consumerTag)
+  }
+
+  /** Held of the queue through consumers that are no more. */
+  #foreign(queue: string, current: QueueConsumer | undefined): number {
+    const own = current === undefined ? 0 : (this.#heldByTag.get(current.tag) ?? 0)
+    return (this.#heldByQueue.get(queue) ?? 0) - own
+  }
+}

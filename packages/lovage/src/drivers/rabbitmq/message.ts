@@ -1,0 +1,141 @@
+/** Our messages ⇄ the client's. What the transport needs for itself travels in headers that are taken off again. */
+import { isUtf8 } from 'node:buffer'
+import type { Message, Options } from 'amqplib'
+import type { Delivery, Publication } from '../../broker.ts'
+import { bodyBytes } from '../../core/wire.ts'
+import type { WireMessage } from '../../core/wire.ts'
+import { fromTable, toTable } from './headers.ts'
+import { isBrokerHeader } from './names.ts'
+import type { Outgoing } from './publisher.ts'
+
+/** How often it had been handed over, and how many of its workers had died, when it was last published anew. */
+const deliveriesHeader = 'lovage_deliveries'
+const crashesHeader = 'lovage_crashes'
+
+type Properties = Outgoing['properties']
+
+/** @throws {EncodeError} a header has no form in a table. */
+export function toProperties(message: WireMessage, priority?: number): Properties {
+  const { contentType, contentEncoding, correlationId, replyTo, deliveryMode } = message.properties
+  const rank = priority ?? message.properties.priority
+  return {
+    contentType,
+    contentEncoding,
+    headers: toTable(message.headers),
+    deliveryMode: deliveryMode ?? 2,
+    ...(rank === undefined ? {} : { priority: rank }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+    ...(replyTo === undefined ? {} : { replyTo }),
+  }
+}
+
+export function toBody(message: WireMessage): Buffer {
+  const bytes = typeof message.body === 'string' ? Buffer.from(message.body) : bodyBytes(message.body)
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Through the default exchange. @throws {EncodeError} */
+export function toOutgoing({ queue, message, priority }: Publication): Outgoing {
+  return { exchange: '', routingKey: queue, body: toBody(message), properties: toProperties(message, priority) }
+}
+
+export function toWireMessage({ properties, content }: Message): WireMessage {
+  const { contentType, contentEncoding, correlationId, replyTo, priority, deliveryMode } = properties as Partial<
+    Record<keyof Options.Publish, unknown>
+  >
+  const encoding = textOf(contentEncoding)
+  return {
+    properties: {
+      contentType: textOf(contentType),
+      contentEncoding: encoding,
+      correlationId: optionalText(correlationId),
+      replyTo: optionalText(replyTo),
+      priority: numberOf(priority),
+      deliveryMode: numberOf(deliveryMode),
+    },
+    headers: ownHeaders(properties.headers),
+    // a text is cheaper to hand to another thread
+    body: encoding === 'utf-8' && isUtf8(content) ? content.toString('utf8') : content,
+  }
+}
+
+function optionalText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Nothing where there is no text. */
+export function textOf(value: unknown): string {
+  return optionalText(value) ?? ''
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined
+}
+
+function ownHeaders(table: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
+  const headers = fromTable(table)
+  for (const name of Object.keys(headers)) {
+    if (isBrokerHeader(name) || name === deliveriesHeader || name === crashesHeader) delete headers[name]
+  }
+  return headers
+}
+
+/** What the broker knows of earlier hand-overs: a flag on classic queues, a count on quorum queues. */
+export function handOvers({
+  fields,
+  properties,
+}: Message): Pick<Delivery, 'deliveryCount' | 'redelivered' | 'crashCount'> {
+  const headers: Readonly<Record<string, unknown>> = properties.headers ?? {}
+  const earlier = countOf(headers[deliveriesHeader])
+  const isAgain = fields.redelivered === true
+  const here = countOf(headers['x-acquired-count']) || countOf(headers['x-delivery-count']) || (isAgain ? 1 : 0)
+  return {
+    deliveryCount: earlier + here + 1,
+    redelivered: isAgain || earlier > 0,
+    crashCount: countOf(headers[crashesHeader]),
+  }
+}
+
+function countOf(value: unknown): number {
+  const count = typeof value === 'object' && value !== null && 'value' in value ? value.value : value
+  return typeof count === 'number' && count > 0 ? count : 0
+}
+
+/** The same message to be published anew in place of a delivery, which is acknowledged then. */
+export function again(
+  message: Message,
+  queue: string,
+  changes: { readonly crashed: boolean; readonly headers: Readonly<Record<string, unknown>> },
+): Outgoing {
+  const { deliveryCount, crashCount } = handOvers(message)
+  const headers = {
+    ...ownHeaders(message.properties.headers),
+    ...changes.headers,
+    [deliveriesHeader]: deliveryCount,
+    ...(changes.crashed || crashCount > 0 ? { [crashesHeader]: crashCount + (changes.crashed ? 1 : 0) } : {}),
+  }
+  return {
+    exchange: '',
+    routingKey: queue,
+    body: message.content,
+    properties: { ...kept(message), headers: toTable(headers) },
+  }
+}
+
+/** Its properties as they came, but for `expiration`: the header says when it expires. */
+function kept({ properties }: Message): Properties {
+  const given: Partial<Record<string, unknown>> = { ...properties }
+  const names = [
+    'contentType',
+    'contentEncoding',
+    'deliveryMode',
+    'priority',
+    'correlationId',
+    'replyTo',
+    'messageId',
+    'timestamp',
+    'type',
+    'appId',
+  ]
+  return Object.fromEntries(names.flatMap(name => (given[name] === undefined ? [] : [[name, given[name]]])))
+}

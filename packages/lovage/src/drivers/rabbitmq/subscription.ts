@@ -1,0 +1,346 @@
+/**
+ * A subscription over several queues: one channel at a time (a Lane), renewed with the link.
+ *
+ * State: opening → open → closed. While open it may be without a lane: the link is lost and will be restored, or the
+ * channel was closed by the broker and is opened again.
+ */
+import type { ConsumeMessage } from 'amqplib'
+import type { ConsumeOptions, Delivery, Subscription } from '../../broker.ts'
+import type { Timer } from '../../core/clock.ts'
+import { BrokerError, coerceError } from '../../core/errors.ts'
+import type { RabbitConnection } from './connection.ts'
+import { Lane } from './lane.ts'
+import type { Held } from './holds.ts'
+import type { Link } from './link.ts'
+import { bindToDelay, declareTaskQueue } from './topology.ts'
+
+export interface SubscriptionParts {
+  readonly connection: RabbitConnection
+  readonly queues: readonly string[]
+  readonly options: ConsumeOptions
+  /** Unique in this process. */
+  readonly id: number
+  /** From a message to what the worker gets. */
+  readonly toDelivery: (token: string, held: Held) => Delivery
+  /** It is closed, and nothing of it is held any more. */
+  readonly onGone: () => void
+  /** How often a consumer that gets nothing is checked. */
+  readonly checkMs: number
+}
+
+/** Deliveries over the prefetch, which several queues can bring, are given back after this. */
+const longestSpareMs = 250
+/** How long a broker may refuse, after it was away, what it had before: it is still coming up. */
+const comingUpMs = 30_000
+const reopenMs = 200
+/** Consumers that got nothing of what waits, so many times in a row, are deaf. */
+const deafAfter = 2
+
+interface Spare {
+  readonly tag: number
+  readonly held: Held
+}
+
+export class RabbitSubscription implements Subscription {
+  readonly #parts: SubscriptionParts
+  #state: 'opening' | 'open' | 'closed' = 'opening'
+  #lane: Lane | undefined
+  #laneNumber = 0
+  #prefetch: number
+  readonly #paused = new Set<string>()
+  /** Received, not yet handed on: in this turn, or because the prefetch is full. */
+  #spare: Spare[] = []
+  #isHandingOver = false
+  /** Set while the worker is full and nothing is fetched; only with several queues. */
+  #isFull = false
+  #spareTimer: Timer | undefined
+  #adjusting: Promise<void> | undefined
+  #mustAdjust = false
+  #mayGrow = false
+  /** Monotonic ms; undefined: the link is there. */
+  #lostAt: number | undefined
+  #deliveryCount = 0
+  #quietChecks = 0
+  readonly #endings: (() => void)[] = []
+
+  constructor(parts: SubscriptionParts) {
+    this.#parts = parts
+    this.#prefetch = parts.options.prefetch
+  }
+
+  /** @throws {ConfigurationError} a queue is there, declared otherwise. @throws {BrokerConnectionError} */
+  async start(timeoutMs: number): Promise<void> {
+    const { connection, checkMs } = this.#parts
+    const link = await connection.link(timeoutMs)
+    const checks = connection.clock.every(checkMs, () => void this.#check())
+    this.#endings.push(
+      connection.onConnect(renewed => this.#restore(renewed)),
+      connection.onLost(() => this.#lost()),
+      connection.hold(),
+      () => checks.cancel(),
+    )
+    this.#state = 'open'
+    try {
+      await this.#openLane(link)
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  setPrefetch(prefetch: number): void {
+    const grid = onGrid(prefetch)
+    if (grid === this.#prefetch) return
+    this.#mayGrow ||= grid > this.#prefetch
+    this.#prefetch = grid
+    this.#isFull = false
+    this.#handOverSoon()
+    this.#adjust()
+  }
+
+  setPaused(queue: string, paused: boolean): void {
+    if (paused) this.#paused.add(queue)
+    else this.#paused.delete(queue)
+    if (paused) this.#giveBack(({ held }) => held.queue === queue)
+    this.#adjust()
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    for (const end of this.#endings) end()
+    this.#spareTimer?.cancel()
+    await this.#adjusting
+    await this.#lane?.cancelAll().catch(() => undefined)
+    this.#giveBack(() => true)
+    this.#leaveIfEmpty()
+  }
+
+  /** Ends the channel: what is held becomes everybody's. */
+  async abandon(): Promise<void> {
+    await this.close()
+    const lane = this.#lane
+    this.#lane = undefined
+    await lane?.close()
+  }
+
+  /** What a token stands for; undefined: it is no longer held here. */
+  find(laneNumber: number, tag: number): { readonly lane: Lane; readonly held: Held } | undefined {
+    const lane = this.#lane
+    const held = laneNumber === this.#laneNumber ? lane?.holds.get(tag) : undefined
+    return lane === undefined || held === undefined ? undefined : { lane, held }
+  }
+
+  held(): readonly Held[] {
+    return this.#lane?.holds.all() ?? []
+  }
+
+  // ── the channel ───────────────────────────────────────────────────────────────────────────────────
+
+  async #openLane(link: Link): Promise<void> {
+    const { connection, queues } = this.#parts
+    for (const queue of queues) {
+      await declareTaskQueue(link, queue, connection.location)
+      await bindToDelay(link, queue)
+    }
+    const opened: { lane?: Lane } = {}
+    const channel = await link.channel(refusal => this.#laneEnded(opened.lane, refusal))
+    const lane = new Lane(link, channel, {
+      onMessage: (queue, message) => this.#receive(lane, queue, message),
+      onSettled: () => this.#settled(lane),
+    })
+    opened.lane = lane
+    this.#lane = lane
+    this.#laneNumber++
+    this.#lostAt = undefined
+    this.#adjust()
+    await this.#adjusting
+  }
+
+  /** Runs on every new link. */
+  async #restore(link: Link): Promise<void> {
+    if (this.#state !== 'open') return
+    const lostAt = this.#lostAt ?? this.#now()
+    try {
+      await this.#openLane(link)
+    } catch (error) {
+      this.#lostAt = lostAt
+      // it may be about what was not yet there again when it was asked
+      if (link.isLost || this.#now() - lostAt < comingUpMs) throw error
+      this.#end(coerceError(error))
+    }
+  }
+
+  #lost(): void {
+    this.#lostAt ??= this.#now()
+    this.#dropLane()
+  }
+
+  #dropLane(): void {
+    this.#lane?.end()
+    this.#lane = undefined
+    this.#spare = []
+    this.#isFull = false
+    if (this.#state === 'closed') this.#parts.onGone()
+  }
+
+  /** By the broker, with the link still there: an acknowledgement that came too late, a queue in trouble. */
+  #laneEnded(lane: Lane | undefined, refusal: Error | undefined): void {
+    if (lane === undefined || this.#lane !== lane) return
+    this.#dropLane()
+    if (this.#state !== 'open' || lane.link.isLost) return
+    const { connection } = this.#parts
+    connection.clock.after(reopenMs, () => {
+      if (this.#state !== 'open' || this.#lane !== undefined || connection.current !== lane.link) return
+      this.#lostAt ??= this.#now()
+      this.#openLane(lane.link).catch((error: unknown) => connection.renew(coerceError(refusal ?? error)))
+    })
+  }
+
+  #adjust(): void {
+    this.#mustAdjust = true
+    this.#adjusting ??= this.#adjustAll().finally(() => (this.#adjusting = undefined))
+  }
+
+  async #adjustAll(): Promise<void> {
+    const name = this.#parts.options.consumer
+    while (this.#mustAdjust) {
+      this.#mustAdjust = false
+      const mayGrow = this.#mayGrow
+      this.#mayGrow = false
+      for (const queue of this.#parts.queues) {
+        const isStopped = this.#state === 'closed' || this.#isFull || this.#paused.has(queue)
+        // a channel that ends meanwhile is told of by its own event
+        await this.#lane?.adjust(queue, isStopped ? 0 : this.#prefetch, { name, mayGrow }).catch(() => undefined)
+      }
+    }
+  }
+
+  // ── what comes ────────────────────────────────────────────────────────────────────────────────────
+
+  #receive(lane: Lane, queue: string, message: ConsumeMessage | undefined): void {
+    if (message === undefined) return this.#queueGone(lane, queue)
+    const tag = message.fields.deliveryTag
+    const held = lane.holds.get(tag)
+    if (this.#lane !== lane || held === undefined) return
+    this.#deliveryCount++
+    if (this.#state === 'closed' || this.#paused.has(queue)) return void lane.holds.requeue(tag)
+    this.#spare.push({ tag, held })
+    this.#handOverSoon()
+  }
+
+  /** Deleted, or its node is gone: declared and consumed again. */
+  #queueGone(lane: Lane, queue: string): void {
+    if (this.#state !== 'open' || this.#lane !== lane) return
+    const { connection } = this.#parts
+    declareTaskQueue(lane.link, queue, connection.location)
+      .then(() => bindToDelay(lane.link, queue))
+      .then(
+        () => this.#adjust(),
+        (error: unknown) => connection.renew(coerceError(error)),
+      )
+  }
+
+  #handOverSoon(): void {
+    if (this.#isHandingOver || this.#spare.length === 0) return
+    this.#isHandingOver = true
+    // all that came in one read is one batch
+    queueMicrotask(() => {
+      this.#isHandingOver = false
+      this.#handOver()
+    })
+  }
+
+  #handOver(): void {
+    const lane = this.#lane
+    if (lane === undefined || this.#state !== 'open') return
+    const room = this.#prefetch - (lane.holds.size - this.#spare.length)
+    const batch = this.#spare.splice(0, Math.max(0, room))
+    if (this.#spare.length > 0) this.#giveBackLater()
+    if (batch.length === 0) return
+    const { options, toDelivery, id } = this.#parts
+    try {
+      options.onDeliveries(batch.map(({ tag, held }) => toDelivery(`${id}.${this.#laneNumber}.${tag}`, held)))
+    } catch (error) {
+      this.#end(coerceError(error))
+    }
+  }
+
+  #settled(lane: Lane): void {
+    if (this.#lane !== lane) return
+    if (this.#state === 'closed') return this.#leaveIfEmpty()
+    this.#handOverSoon()
+    if (this.#isFull && lane.holds.size < this.#prefetch) this.#isFull = false
+    this.#adjust()
+  }
+
+  /** Several queues may bring more than the worker wants: others may have it, unless it is wanted soon. */
+  #giveBackLater(): void {
+    if (this.#spareTimer !== undefined) return
+    const seen = this.#spare[0]?.tag
+    this.#spareTimer = this.#parts.connection.clock.after(longestSpareMs, () => {
+      this.#spareTimer = undefined
+      if (this.#spare.length === 0 || this.#state !== 'open') return
+      if (this.#spare[0]?.tag !== seen) return this.#giveBackLater()
+      this.#isFull = true
+      this.#adjust()
+      void this.#adjusting?.then(() => this.#giveBack(() => true))
+    })
+  }
+
+  #giveBack(isIt: (spare: Spare) => boolean): void {
+    const back = this.#spare.filter(isIt)
+    this.#spare = this.#spare.filter(spare => !back.includes(spare))
+    for (const { tag } of back) this.#lane?.holds.requeue(tag)
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────────
+
+  #end(error: Error): void {
+    if (this.#state === 'closed') return
+    void this.close().then(() => this.#parts.options.onEnd?.(error))
+  }
+
+  #leaveIfEmpty(): void {
+    const lane = this.#lane
+    if (lane !== undefined && lane.holds.size > 0) return
+    this.#lane = undefined
+    this.#parts.onGone()
+    void lane?.close()
+  }
+
+  /** Messages wait, slots are free, and nothing comes: the link is there and does not serve. */
+  async #check(): Promise<void> {
+    const { connection, queues } = this.#parts
+    const lane = this.#lane
+    const before = this.#deliveryCount
+    const listening = queues.filter(queue => lane?.consumes(queue) === true)
+    if (lane === undefined || lane.holds.size > 0 || listening.length === 0) return void (this.#quietChecks = 0)
+    const waiting = await this.#readyCount(listening).catch(() => 1)
+    if (this.#lane !== lane || this.#deliveryCount > before || waiting === 0) return void (this.#quietChecks = 0)
+    if (++this.#quietChecks < deafAfter) return
+    this.#quietChecks = 0
+    connection.renew(
+      new BrokerError(`Messages wait in ${listening.join(', ')}, and none is delivered: connecting anew`),
+    )
+  }
+
+  async #readyCount(queues: readonly string[]): Promise<number> {
+    return await this.#parts.connection.withChannel('count what waits', async channel => {
+      let count = 0
+      for (const queue of queues) count += (await channel.checkQueue(queue)).messageCount
+      return count
+    })
+  }
+
+  #now(): number {
+    return this.#parts.connection.clock.monotonic()
+  }
+}
+
+/** Small steps of a large prefetch are not worth a new consumer: rounded down to an eighth of its power of two. */
+function onGrid(prefetch: number): number {
+  if (prefetch < 16) return Math.min(prefetch, 65_535)
+  const step = 2 ** (Math.floor(Math.log2(prefetch)) - 3)
+  return Math.min(Math.floor(prefetch / step) * step, 65_535)
+}

@@ -1,0 +1,23 @@
+import type { DriverOptions } from '../../../src/backend.ts'
+import { rabbitBrokerCapabilities } from '../../../src/drivers/rabbitmq/broker.ts'
+import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
+import { openRabbit } from '../../../src/drivers/rabbitmq/rabbitmq.ts'
+import type { ConformanceDriver } from '../../../src/testing/conformance/index.ts'
+import { sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
+
+/** RabbitMQ with a virtual host for each namespace. @param query of the URL: `?queueType=quorum` */
+export function rabbitDriver(query = ''): ConformanceDriver {
+  return {
+    broker: rabbitBrokerCapabilities(parseLocation(`amqp://localhost${query}`)),
+    results: { conditional: true, pointRead: false, retention: 'store' },
+    vanish: false,
+    async openNamespace(options: DriverOptions) {
+      const rabbit = await sharedRabbit()
+      const vhost = await rabbit.addVhost('conformance')
+      return {
+        connect: async () => openRabbit(rabbit.url(vhost) + query, options),
+        drop: () => rabbit.deleteVhost(vhost),
+      }
+    },
+  }
+}
