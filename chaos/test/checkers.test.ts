@@ -1,0 +1,234 @@
+/** The checkers, on histories written by hand: good ones pass, each bad one is named. */
+import { describe, expect, test } from 'vitest'
+import type { FinalState, Histories } from '../src/checkers/histories.ts'
+import { checkMonotonicRegister } from '../src/checkers/monotonic-register.ts'
+import { checkOnceRules } from '../src/checkers/once-rules.ts'
+import { checkTotalQueue } from '../src/checkers/total-queue.ts'
+import type { EffectLine, FaultLine, Kind, ProducerLine, SeenLine } from '../src/programs/history.ts'
+import { measureRecovery } from '../src/recovery.ts'
+
+const nothing: Histories = { producers: [], effects: [], seen: [], faults: [], finals: new Map() }
+
+function sent(id: string, kind: Kind = 'quick'): ProducerLine[] {
+  return [
+    { k: 'try', id, kind, at: 0 },
+    { k: 'ok', id, at: 1 },
+  ]
+}
+
+function effect(k: EffectLine['k'], id: string, more: Partial<EffectLine> = {}): EffectLine {
+  return { k, id, kind: 'quick', retries: 0, pid: 1, parent: 0, at: 10, ...more }
+}
+
+function success(readyAt = 20): FinalState {
+  return { state: 'SUCCESS', ready: true, value: 'x', readyAt }
+}
+
+function finals(states: Readonly<Record<string, FinalState>>): Histories['finals'] {
+  return new Map(Object.entries(states))
+}
+
+describe('the total queue', () => {
+  const done = { producers: sent('a'), effects: [effect('start', 'a'), effect('end', 'a')] }
+
+  test('what was acknowledged, done and stored is all there is', () => {
+    const found = checkTotalQueue({ ...nothing, ...done, finals: finals({ a: success() }) })
+    expect(found).toMatchObject({ attempted: 1, acknowledged: 1, lost: 0, unexpected: 0, duplicated: 0, recovered: 0 })
+    expect(found.violations).toEqual([])
+  })
+
+  test.each([
+    ['nothing is known of it', {}],
+    ['it is PENDING', { a: { state: 'PENDING', ready: false, value: '' } }],
+  ])('lost: acknowledged, and %s', (why, states) => {
+    const found = checkTotalQueue({ ...nothing, producers: sent('a'), finals: finals(states) })
+    expect(found.lost).toBe(1)
+    expect(found.violations[0]?.what).toContain(why)
+  })
+
+  test('lost: its SUCCESS is of work that nobody did', () => {
+    const found = checkTotalQueue({ ...nothing, producers: sent('a'), finals: finals({ a: success() }) })
+    expect(found.lost).toBe(1)
+  })
+
+  test('not lost: its publish was never acknowledged', () => {
+    const found = checkTotalQueue({ ...nothing, producers: sent('a').slice(0, 1) })
+    expect(found).toMatchObject({ attempted: 1, acknowledged: 0, lost: 0, recovered: 0 })
+  })
+
+  test('recovered: not acknowledged, and done all the same', () => {
+    const producers = sent('a').slice(0, 1)
+    const found = checkTotalQueue({ ...nothing, ...done, producers, finals: finals({ a: success() }) })
+    expect(found).toMatchObject({ recovered: 1, unexpected: 0 })
+  })
+
+  test('unexpected: nobody attempted it', () => {
+    const found = checkTotalQueue({ ...nothing, effects: done.effects, finals: finals({ a: success() }) })
+    expect(found.unexpected).toBe(1)
+  })
+
+  test('unexpected: its publish said that it is not queued', () => {
+    const producers: ProducerLine[] = [...sent('a').slice(0, 1), { k: 'no', id: 'a', at: 1, accepted: 'no' }]
+    const found = checkTotalQueue({ ...nothing, ...done, producers, finals: finals({ a: success() }) })
+    expect(found.unexpected).toBe(1)
+  })
+
+  test('duplicated: done twice in one attempt; a retry is none', () => {
+    const producers = [...sent('a'), ...sent('b')]
+    const effects = [
+      ...[1, 2].flatMap(pid => [effect('start', 'a', { pid }), effect('end', 'a', { pid })]),
+      ...[0, 1].flatMap(retries => [effect('start', 'b', { retries }), effect('end', 'b', { retries })]),
+    ]
+    const found = checkTotalQueue({ ...nothing, producers, effects, finals: finals({ a: success(), b: success() }) })
+    expect(found).toMatchObject({ duplicated: 1, violations: [] })
+  })
+
+  test('a wrong end: a good task that failed, or was revoked by nobody', () => {
+    const failure = (error: string): FinalState => ({ state: 'FAILURE', ready: true, value: 'x', error })
+    const states = { a: failure('TypeError'), b: { ...success(), state: 'REVOKED' }, c: failure('WorkerLostError') }
+    const found = checkTotalQueue({
+      ...nothing,
+      producers: ['a', 'b', 'c'].flatMap(id => sent(id)),
+      finals: finals(states),
+    })
+    expect(found.violations.map(({ rule, id }) => `${rule} ${id}`)).toEqual(['wrong end a', 'wrong end b'])
+    expect(found.parked).toBe(1)
+  })
+})
+
+describe('the monotonic register', () => {
+  const seen = (version: readonly number[], state: string, more: Partial<SeenLine> = {}): SeenLine => {
+    return { observer: 'store-1', id: 'a', state, version, ready: false, at: 0, ...more }
+  }
+  const end = { ready: true, value: 'x' }
+  const check = (...lines: SeenLine[]): readonly string[] =>
+    checkMonotonicRegister({ seen: lines, finals: finals({ a: success() }) }).violations.map(({ rule }) => rule)
+
+  test('versions that rise to the final state that the store has', () => {
+    expect(
+      check(
+        seen([0, 0, 0, 1], 'PENDING'),
+        seen([0, 1, 3, 5], 'PROGRESS'),
+        seen([0, 1, 3, 5], 'PROGRESS'),
+        seen([0, 2, 2, 1], 'STARTED'),
+        // a final state of an older delivery is above all the same
+        seen([0, 1, 5, 9], 'SUCCESS', end),
+        seen([0, 1, 5, 9], 'SUCCESS', end),
+      ),
+    ).toEqual([])
+  })
+
+  test('a step back, whoever else saw what', () => {
+    const lines = [seen([0, 2, 2, 1], 'STARTED'), seen([0, 1, 3, 5], 'PROGRESS', { observer: 'poll-2' })]
+    expect(check(...lines)).toEqual([])
+    expect(check(...lines, seen([0, 1, 3, 9], 'PROGRESS'))).toEqual(['regressed'])
+  })
+
+  test('one version of two states', () => {
+    expect(check(seen([0, 1, 3, 5], 'PROGRESS'), seen([0, 1, 3, 5], 'UPLOADING'))).toEqual(['regressed'])
+  })
+
+  test('an observer that is shown attempts only', () => {
+    expect(check(seen([0], 'STARTED'), seen([0], 'PROGRESS'), seen([1], 'STARTED'))).toEqual([])
+    expect(check(seen([1], 'STARTED'), seen([0], 'PROGRESS'))).toEqual(['regressed'])
+  })
+
+  test('a ready state that changes, and bytes that do', () => {
+    const ready = seen([0, 1, 5, 9], 'SUCCESS', end)
+    expect(check(ready, seen([0, 2, 2, 1], 'STARTED'))).toEqual(['regressed'])
+    expect(check(ready, { ...ready, value: 'y' })).toEqual(['regressed', 'disagreement'])
+  })
+
+  test('an end that the store does not have', () => {
+    expect(check(seen([0, 1, 5, 9], 'FAILURE', end))).toEqual(['disagreement'])
+  })
+})
+
+describe('once', () => {
+  const check = (histories: Partial<Histories>): readonly string[] =>
+    checkOnceRules({ ...nothing, ...histories }).map(({ rule }) => rule)
+  const fault = (k: FaultLine['k'], pid: number, at: number): FaultLine => ({ k, pid, at, role: 'worker' })
+  const twice = [effect('start', 'a', { at: 10 }), effect('start', 'a', { pid: 2, at: 30 })]
+
+  test('a second run takes a cause: the first one’s worker died, was frozen, or nobody could write', () => {
+    expect(check({ effects: twice })).toEqual(['ran twice without a cause'])
+    expect(check({ effects: twice, faults: [fault('kill', 1, 20)] })).toEqual([])
+    expect(check({ effects: twice, faults: [fault('freeze', 1, 20)] })).toEqual([])
+    expect(check({ effects: twice, faults: [fault('full', 0, 20)] })).toEqual([])
+    expect(check({ effects: twice, faults: [fault('kill', 1, 40)] })).toEqual(['ran twice without a cause'])
+    expect(check({ effects: twice, faults: [fault('kill', 3, 20)] })).toEqual(['ran twice without a cause'])
+  })
+
+  test('each attempt of a retried task runs once', () => {
+    expect(check({ effects: [0, 1].map(retries => effect('start', 'a', { retries, at: 10 + retries })) })).toEqual([])
+  })
+
+  test('what has ended does not run again', () => {
+    const faults = [fault('kill', 1, 20)]
+    expect(check({ effects: twice, faults, finals: finals({ a: success(29) }) })).toEqual(['ran after its end'])
+    expect(check({ effects: twice, faults, finals: finals({ a: success(31) }) })).toEqual([])
+  })
+
+  test('one that was frozen may begin what has ended, in its first moments', () => {
+    const faults = [fault('freeze', 2, 12), fault('thaw', 2, 4000)]
+    const late = [effect('start', 'a'), effect('start', 'a', { pid: 2, at: 4100 })]
+    expect(check({ effects: late, faults, finals: finals({ a: success(1000) }) })).toEqual([])
+    const tooLate = [effect('start', 'a'), effect('start', 'a', { pid: 2, at: 9000 })]
+    expect(check({ effects: tooLate, faults, finals: finals({ a: success(1000) }) })).toContain('ran after its end')
+  })
+
+  test('what acknowledges early runs once, whatever happens', () => {
+    const effects = twice.map(run => ({ ...run, kind: 'early' as const }))
+    expect(check({ effects, faults: [fault('kill', 1, 20)] })).toEqual(['early twice'])
+  })
+
+  test('what was revoked does not begin', () => {
+    const producers: ProducerLine[] = [...sent('a', 'doomed'), { k: 'revoked', id: 'a', at: 100 }]
+    expect(check({ producers, effects: [effect('start', 'a', { at: 90 })] })).toEqual([])
+    const effects = [effect('start', 'a', { at: 1000 })]
+    expect(check({ producers, effects })).toEqual(['started after its revoke'])
+    expect(check({ producers, effects, faults: [fault('freeze', 1, 90), fault('thaw', 1, 990)] })).toEqual([])
+  })
+
+  test('what has expired does not begin', () => {
+    const producers: ProducerLine[] = [
+      { k: 'try', id: 'a', kind: 'expiring', at: 0 },
+      { k: 'ok', id: 'a', at: 1, expiresAt: 50 },
+    ]
+    expect(check({ producers, effects: [effect('start', 'a', { at: 49 })] })).toEqual([])
+    expect(check({ producers, effects: [effect('start', 'a', { at: 500 })] })).toEqual(['started after it expired'])
+  })
+
+  test('what is not due does not begin', () => {
+    const producers: ProducerLine[] = [{ k: 'try', id: 'a', kind: 'delayed', at: 0, notBefore: 100 }]
+    expect(check({ producers, effects: [effect('start', 'a', { at: 100 })] })).toEqual([])
+    expect(check({ producers, effects: [effect('start', 'a', { at: 99 })] })).toEqual(['started before it was due'])
+  })
+})
+
+describe('recovery', () => {
+  const kill = (pid: number, at: number): FaultLine => ({ k: 'kill', role: 'worker', pid, at })
+  const effects = [
+    effect('start', 'a', { at: 10 }),
+    effect('start', 'b', { at: 11 }),
+    effect('end', 'b', { at: 12 }),
+    effect('start', 'a', { pid: 2, at: 5100 }),
+  ]
+
+  test('from the kill until what was running begins again', () => {
+    const found = measureRecovery({ ...nothing, effects, faults: [kill(1, 5000)] }, 'kill')
+    expect(found).toMatchObject({ count: 1, p50: 100, p99: 100, setApart: 0 })
+  })
+
+  test('set apart: another worker was killed meanwhile', () => {
+    const found = measureRecovery({ ...nothing, effects, faults: [kill(1, 5000), kill(3, 5050)] }, 'kill')
+    expect(found).toMatchObject({ count: 0, p50: undefined, setApart: 1 })
+  })
+
+  test('set apart: it had met a death before', () => {
+    const more = [effect('start', 'a', { pid: 7, at: 5 }), ...effects]
+    expect(measureRecovery({ ...nothing, effects: more, faults: [kill(1, 5000)] }, 'kill')).toMatchObject({
+      setApart: 1,
+    })
+  })
+})
