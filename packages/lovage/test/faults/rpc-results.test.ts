@@ -1,0 +1,195 @@
+/** rpc:// results in several processes: every reader sees every state, in order, whoever relays and whoever dies. */
+import { tmpdir } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { connect } from 'amqplib'
+import type { ConfirmChannel } from 'amqplib'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
+import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
+import { RpcResults } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
+import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
+import { isNewer } from '../../src/core/states.ts'
+import type { StateVersion } from '../../src/core/states.ts'
+import { Child } from './support/child.ts'
+import { isLong, until } from './support/until.ts'
+
+const program = fileURLToPath(new URL('support/rpc-process.ts', import.meta.url))
+const app = 'faults'
+const taskCount = 10
+/** Of PROGRESS, before the SUCCESS. */
+const stepCount = isLong ? 500 : 60
+const rounds = isLong ? 10 : 2
+
+interface Said extends StateVersion {
+  readonly id: string
+  readonly value: string
+}
+
+describe.skipIf(!hasRabbit)('rpc:// results', { timeout: 120_000 }, () => {
+  test('every state of a Python worker reaches every process, once and in order', async () => {
+    const url = await freshUrl()
+    const readers = await start(3, 'watch', url)
+    await pump(await open(url))
+    for (const reader of readers) expect(await seenBy(reader)).toEqual(expectedStates)
+  })
+
+  test('the relay is killed at its work: another one takes over, nothing is lost, shown twice or backwards', async () => {
+    const url = await freshUrl()
+    // the broker's choice is whoever has waited longest
+    const relays = await start(rounds, 'watch', url)
+    const readers = await start(2, 'watch', url)
+    const killAt = relays.map((_, index) => Math.round(((index + 1) * stepCount) / (rounds + 1)))
+    await pump(await open(url), step => relays[killAt.indexOf(step)]?.kill('SIGKILL'))
+    expect(relays.filter(({ isAlive }) => isAlive)).toEqual([])
+    for (const reader of readers) expect(await seenBy(reader)).toEqual(expectedStates)
+  })
+
+  test('processes that are asked in turn never answer with an earlier state', async () => {
+    const url = await freshUrl()
+    const stores = await Promise.all([openStore(url), openStore(url), openStore(url)])
+    const channel = await open(url)
+    let isOver = false
+    const steps: string[] = []
+    let observations = 0
+    const askedEnough = (step: number) => (): boolean => observations >= step * 20
+    const pumping = pump(channel, step => until('many were asked', askedEnough(step))).finally(() => (isOver = true))
+    const ask = async (id: string): Promise<void> => {
+      let last = -1
+      for (let turn = 0; !isOver || last < stepCount; turn++) {
+        const lookup = await stores[turn % stores.length]?.get(id)
+        const step = lookup?.kind === 'state' ? Number(lookup.state.value) : -1
+        if (step < last) steps.push(`${id}: ${last} → ${step}`)
+        last = step
+        observations++
+      }
+    }
+    await Promise.all([...expectedStates.keys()].map(ask))
+    await pumping
+    expect(steps).toEqual([])
+    expect(observations).toBeGreaterThan(1000)
+  })
+
+  test('the broker is killed: what was taken can be read by anybody afterwards, and no reader saw a step back', async () => {
+    await using server = await startRabbit()
+    const url = server.url()
+    const [writer, ...readers] = [...(await start(1, 'write', url)), ...(await start(2, 'watch', url))]
+    const kills = isLong ? 10 : 2
+    for (let kill = 0; kill < kills; kill++) {
+      const before = takenBy(writer).size
+      await until('more was written', () => takenBy(writer).size > before + 20, { timeoutMs: 60_000 })
+      await server.kill()
+      await server.start()
+    }
+    const before = takenBy(writer).size
+    await until('writing goes on', () => takenBy(writer).size > before + 20, { timeoutMs: 60_000 })
+    writer?.kill('SIGKILL')
+    await writer?.ended
+    const taken = takenBy(writer)
+    const store = await openStore(url)
+    const found = await store.getMany([...taken.keys()])
+    const wrong = found.flatMap((lookup, index) => {
+      const [id, state] = [...taken][index] ?? []
+      const isThere = lookup.kind === 'state' && ranks.indexOf(lookup.state.state) >= ranks.indexOf(state ?? '')
+      return isThere ? [] : [`${id} ${state}: ${JSON.stringify(lookup)}`]
+    })
+    expect(wrong).toEqual([])
+    for (const reader of readers) expect(backwards(saidBy(reader))).toEqual([])
+    console.log(`${taken.size} tasks written over ${kills} kills of the broker: ${wrong.length} not readable`)
+  })
+})
+
+const ranks = ['STARTED', 'PROGRESS', 'SUCCESS']
+
+/** What a reader is to see of each task: 0, 1, …, the last one with SUCCESS. */
+const expectedStates: ReadonlyMap<string, readonly number[]> = new Map(
+  Array.from({ length: taskCount }, (_, index) => [
+    `task-${index}`,
+    Array.from({ length: stepCount + 1 }, (_each, step) => step),
+  ]),
+)
+
+async function freshUrl(): Promise<string> {
+  const server = await sharedRabbit()
+  const vhost = await server.addVhost()
+  onTestFinished(() => server.deleteVhost(vhost))
+  return server.url(vhost)
+}
+
+async function start(count: number, role: string, url: string): Promise<[Child, ...Child[]]> {
+  const children: Child[] = []
+  // one after the other: the first is the relay
+  for (let index = 0; index < count; index++) {
+    const child = new Child([program, role, url, app, String(taskCount)], { cwd: tmpdir() })
+    await child.line(/"ready"/)
+    children.push(child)
+  }
+  return children as [Child, ...Child[]]
+}
+
+async function openStore(url: string): Promise<RpcResults> {
+  const session = new RabbitSession(parseLocation(url))
+  const results = new RpcResults(session, { app })
+  await results.open()
+  onTestFinished(async () => {
+    await results.close()
+    await session.close()
+  })
+  return results
+}
+
+async function open(url: string): Promise<ConfirmChannel> {
+  const connection = await connect(url)
+  onTestFinished(() => connection.close())
+  return await connection.createConfirmChannel()
+}
+
+/** What a Python worker sends of some tasks that run side by side. */
+async function pump(channel: ConfirmChannel, onStep: (step: number) => unknown = () => undefined): Promise<void> {
+  for (let step = 0; step <= stepCount; step++) {
+    await onStep(step)
+    for (const id of expectedStates.keys()) {
+      const status = step === stepCount ? 'SUCCESS' : 'PROGRESS'
+      const dateDone = status === 'SUCCESS' ? '2026-11-22T06:16:02.790039+00:00' : null
+      const document = { status, result: step, traceback: null, children: [], date_done: dateDone, task_id: id }
+      channel.sendToQueue(`lovage.inbox.${app}`, Buffer.from(JSON.stringify(document)), {
+        contentType: 'application/json',
+        contentEncoding: 'utf-8',
+        correlationId: id,
+        deliveryMode: 1,
+      })
+    }
+    await channel.waitForConfirms()
+  }
+}
+
+function saidBy(child: Child | undefined): readonly Said[] {
+  const said = child?.lines.flatMap(({ text, stream }) => (stream === 'out' ? [JSON.parse(text) as unknown] : [])) ?? []
+  return said.filter((each): each is Said => typeof each === 'object' && each !== null && 'id' in each)
+}
+
+async function seenBy(reader: Child): Promise<ReadonlyMap<string, readonly number[]>> {
+  const ends = (): number => saidBy(reader).filter(({ state }) => state === 'SUCCESS').length
+  await until('the end of every task', () => ends() === taskCount, { last: () => reader.output.slice(-2000) })
+  const seen = new Map<string, number[]>([...expectedStates.keys()].map(id => [id, []]))
+  for (const { id, value } of saidBy(reader)) seen.get(id)?.push(Number(value))
+  return seen
+}
+
+/** What a writer said was taken: the last state of each task. */
+function takenBy(writer: Child | undefined): ReadonlyMap<string, string> {
+  const taken = new Map<string, string>()
+  for (const { text } of writer?.lines ?? []) {
+    const said = JSON.parse(text) as { readonly taken?: string; readonly state?: string }
+    if (said.taken !== undefined) taken.set(said.taken, said.state ?? '')
+  }
+  return taken
+}
+
+function backwards(seen: readonly Said[]): readonly string[] {
+  const last = new Map<string, Said>()
+  return seen.flatMap(state => {
+    const before = last.get(state.id)
+    last.set(state.id, state)
+    return isNewer(state, before) ? [] : [`${JSON.stringify(before)} → ${JSON.stringify(state)}`]
+  })
+}
