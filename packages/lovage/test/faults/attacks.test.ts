@@ -67,7 +67,7 @@ describe('Ctrl-C', () => {
 })
 
 describe('ten thousand at once', () => {
-  test('with one of 10 MB among them are refused whole, before anything is sent', async () => {
+  test('fault 14: with one of 10 MB among them are refused whole, before anything is sent', async () => {
     const project = new Project()
     const blob = project.app.task('blob', (_task, text: string) => text.length)
     const batch = Array.from({ length: 10_000 }, (_, n): [string] => [n === 6000 ? 'x'.repeat(10_000_000) : `row ${n}`])
@@ -106,7 +106,7 @@ describe('ten thousand at once', () => {
   }, 60_000)
 })
 
-test('two workers of one name both work, under two names', async () => {
+test('fault 51: two workers of one name both work, under two names', async () => {
   const project = new Project()
   const workers = await Promise.all([1, 2].map(() => project.worker({ args: ['-n', 'twin'] })))
   const names = workers.map(({ output }) => /(twin\S*@\S+) ready/.exec(output)?.[1] ?? '')
@@ -127,7 +127,7 @@ test('a worker that has stopped leaves its name to the next one', async () => {
   expect(second.output).toMatch(/phoenix@\S+ ready/)
 }, 30_000)
 
-test('a task that ends its process in odd ways fails, and the worker goes on', async () => {
+test('faults 30, 31: a task that ends its process in odd ways fails, and the worker goes on', async () => {
   const project = new Project({
     tasks: `import { Lovage } from 'lovage'
 export const app = new Lovage('odd')

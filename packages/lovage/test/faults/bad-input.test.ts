@@ -84,13 +84,13 @@ describe('a call', () => {
   test.each([
     [2, /blob: the arguments take 2097\d{3} bytes, the limit is 1048576\. .*LOVAGE_MAX_BODY_BYTES/],
     [20, /blob: the arguments take 20971\d{3} bytes, the limit is 1048576\. .*LOVAGE_MAX_BODY_BYTES/],
-  ])('of %i MiB is refused, naming size, limit and remedy', async (size, words) => {
+  ])('fault 14: of %i MiB is refused, naming size, limit and remedy', async (size, words) => {
     const project = new Project()
     const sent = project.app.sendTask('blob', ['x'.repeat(size * mebibyte)])
     await expect(sent).rejects.toMatchObject({ code: 'E_MESSAGE_TOO_LARGE', message: expect.stringMatching(words) })
   })
 
-  test('of 2 MiB runs where the limit is raised', async () => {
+  test('fault 14: of 2 MiB runs where the limit is raised', async () => {
     const project = new Project({ env: { LOVAGE_MAX_BODY_BYTES: String(4 * mebibyte) } })
     await project.worker()
     project.write('args.json', JSON.stringify(['x'.repeat(2 * mebibyte)]))
@@ -121,7 +121,7 @@ describe('a message', () => {
     ['has 20 MiB', { body: `[["${'x'.repeat(20 * mebibyte)}"], {}, {}]` }, /limit/],
   ]
 
-  test('that cannot be decoded ends in FAILURE that says why, and the same worker goes on', async () => {
+  test('fault 15: that cannot be decoded ends in FAILURE that says why, and the same worker goes on', async () => {
     const project = new Project()
     const worker = await project.worker()
     for (const [what, raw, why] of garbage) {
@@ -142,7 +142,7 @@ describe('a message', () => {
     ['an eta that is no time', { id: 'an-id', task: 'echo', eta: 'tomorrow' }],
   ]
 
-  test('whose headers cannot be read is parked with the reason, and the same worker goes on', async () => {
+  test('fault 15: whose headers cannot be read is parked with the reason, and the same worker goes on', async () => {
     const project = new Project()
     const worker = await project.worker()
     for (const [what, headers] of nameless) {

@@ -56,7 +56,7 @@ async function killUnder(project: Project, workers: Child[], id: string): Promis
   return again.at - killedAt
 }
 
-test("a frozen worker's task begins again within the lease and a second, and its late result is dropped", async () => {
+test("fault 11: a frozen worker's task begins again within the lease and a second, and its late result is dropped", async () => {
   const project = new Project({ env: { LOVAGE_LEASE_MS: '2s' } })
   const workers = [await project.worker(), await project.worker()]
   const { id } = await project.app.sendTask('nap', [1200])

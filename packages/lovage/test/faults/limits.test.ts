@@ -16,7 +16,7 @@ describe('a time limit', () => {
     }
   }, 30_000)
 
-  test('that is hard ends a loop without end, and its neighbours run again in a new thread', async () => {
+  test('fault 25: that is hard ends a loop without end, and its neighbours run again in a new thread', async () => {
     const project = new Project()
     const worker = await project.worker()
     const neighbour = await project.app.sendTask('patient')
@@ -205,7 +205,7 @@ test('what is acknowledged early does not run twice, and says what became of it'
   expect(project.effects('once')).toHaveLength(1)
 }, 30_000)
 
-test('a task that kills its process is quarantined after three deaths, and its 50 neighbours end well', async () => {
+test('fault 16: a task that kills its process is quarantined after three deaths, and its 50 neighbours end well', async () => {
   const project = new Project()
   const poison = await project.app.sendTask('explode')
   const good: string[] = []
@@ -230,7 +230,7 @@ test('a task that kills its process is quarantined after three deaths, and its 5
   expect((await project.lovage('-A', 'tasks.ts', 'dead', 'list')).out).toMatch(/explode .*quarantined/)
 }, 120_000)
 
-test('a suspect that runs alone goes with its worker, and is not blamed for that', async () => {
+test('fault 16: a suspect that runs alone goes with its worker, and is not blamed for that', async () => {
   const project = new Project()
   const { id } = await project.app.sendTask('convalescent')
   for (const _death of [1, 2]) {

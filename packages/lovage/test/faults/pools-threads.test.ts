@@ -15,7 +15,7 @@ const timeLimit = {
 }
 
 for (const name of ['spin', 'regex', 'heedless'])
-  test(`the hard limit ends ${name}, and those behind it run in a new thread`, async () => {
+  test(`fault 25: the hard limit ends ${name}, and those behind it run in a new thread`, async () => {
     await using pool = await threadsPool({ slots: 1 })
     const run = start(pool, request(name, null, { hardLimitMs: 50 }))
     const behind = [1, 2, 3].map(i => start(pool, request('echo', i)))
@@ -76,7 +76,7 @@ test('a task that does not heed a forced shutdown is lost without suspicion: it 
   expect(await run.result).toMatchObject({ kind: 'lost', suspect: false, error: { type: 'ShutdownError' } })
 })
 
-test('process.exit() in a task throws in that task, and nothing else notices', async () => {
+test('fault 31: process.exit() in a task throws in that task, and nothing else notices', async () => {
   await using pool = await threadsPool()
   const neighbour = start(pool, request('heeding'))
   await neighbour.begun
@@ -104,7 +104,7 @@ for (const [name, message] of [
     expect(pool.faults).toEqual([])
   })
 
-test('whatever is thrown past a task, it fails alone, in few words and without the password', async () => {
+test('fault 30: whatever is thrown past a task, it fails alone, in few words and without the password', async () => {
   await using pool = await threadsPool({ slots: 2 })
   const neighbour = start(pool, request('heeding'))
   await neighbour.begun

@@ -54,7 +54,7 @@ async function take(connection: Connection, count: number): Promise<Delivery[]> 
   return (await consume(connection, count)).taken
 }
 
-describe('a holder that is killed', { timeout: 30_000 }, () => {
+describe('fault 37: a holder that is killed', { timeout: 30_000 }, () => {
   it('gives its messages back within 500 ms, and is blamed for each', async () => {
     const connection = await connect()
     await connection.broker.publish(['a', 'b', 'c'].map(id => taskMessage(id)))
@@ -81,7 +81,7 @@ describe('a holder that is killed', { timeout: 30_000 }, () => {
   })
 })
 
-describe('a holder that is stopped', { timeout: 30_000 }, () => {
+describe('fault 11: a holder that is stopped', { timeout: 30_000 }, () => {
   it('loses its messages when its lease ends, without blame, and gets none of them settled later', async () => {
     const connection = await connect({ leaseMs: 500 })
     await connection.broker.publish([taskMessage('a')])
@@ -145,7 +145,7 @@ describe('a holder whose row among the owners is gone', { timeout: 15_000 }, () 
   })
 })
 
-describe('killed again and again', { timeout: 120_000 }, () => {
+describe('fault 37: two processes, killed again and again', { timeout: 120_000 }, () => {
   it('loses nothing that was accepted, and delivers nothing that was not sent', async () => {
     const rounds = 6
     const publishers: Child[] = []

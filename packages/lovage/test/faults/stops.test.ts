@@ -81,7 +81,7 @@ describe('a stop', () => {
     expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 1, unsettled: 0 })
   }, 30_000)
 
-  test('SIGTERM fetches no more, gives back what waits, lets run what runs until the time is over', async () => {
+  test('fault 20: SIGTERM fetches no more, gives back what waits, lets run what runs until the time is over', async () => {
     const now = await running(['patient'], ['--shutdown-timeout', '2s'])
     const { project, worker } = now
     const { id: quick } = await project.app.sendTask('nap', [700])
@@ -147,7 +147,7 @@ describe('a revoke', () => {
     30_000,
   )
 
-  test('of a waiting task, while no worker lives, is honoured by the one that comes', async () => {
+  test('fault 47: of a waiting task, while no worker lives, is honoured by the one that comes', async () => {
     const project = new Project()
     const { id } = await project.app.sendTask('nap', [10])
     const later = await project.app.sendTask('nap', [10], {}, { countdownMs: 800 })
@@ -159,7 +159,7 @@ describe('a revoke', () => {
     expect(project.effects()).toEqual([])
   }, 30_000)
 
-  test('of a task whose worker is down is honoured by the next one: it does not run again', async () => {
+  test('fault 47: of a task whose worker is down is honoured by the next one: it does not run again', async () => {
     const { project, worker, ids } = await running(['patient'])
     worker.kill('SIGKILL')
     await worker.ended
@@ -169,7 +169,7 @@ describe('a revoke', () => {
     expect(project.effects('patient')).toHaveLength(1)
   }, 30_000)
 
-  test('is not forgotten by a restart of the worker', async () => {
+  test('fault 47: is not forgotten by a restart of the worker', async () => {
     const { project, worker } = await running([])
     const later = await project.app.sendTask('nap', [10], {}, { countdownMs: 2500 })
     await project.lovage('-A', 'tasks.ts', 'revoke', later.id)
