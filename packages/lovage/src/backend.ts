@@ -19,6 +19,8 @@ export interface Connection {
 
 /** What every driver may be told. */
 export interface DriverOptions {
+  /** The app's name: servers keep the results of each apart. @default 'lovage' */
+  readonly app?: string | undefined
   /** How long a delivery belongs to a worker that shows no life. @default 30000 */
   readonly leaseMs?: number | undefined
   /** How long a final record is kept. @default 86400000 (a day, as Celery's result_expires) */

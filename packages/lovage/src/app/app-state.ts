@@ -129,6 +129,7 @@ export class AppState implements AppInternals {
     const { config } = this
     for (const warning of config.warnings) printOnce(`lovage: ${warning}`)
     const backend = await connectBackend(config.brokerUrl.value, config.resultBackend.value, {
+      app: this.name,
       leaseMs: config.leaseMs.value,
       resultExpiresMs: config.resultExpiresMs.value,
     })

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { ConfigurationError } from '../core/errors.ts'
 import { nearest } from '../core/suggest.ts'
-import { assertBrokerUrl } from '../drivers/registry.ts'
+import { assertBrokerUrl, resolveResultUrl } from '../drivers/registry.ts'
 import { settingNames, settingRules, showGiven, variableName } from './settings.ts'
 import type { SettingName, SettingValues } from './settings.ts'
 
@@ -38,6 +38,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     brokerUrl,
     resultBackend: checkedUrl(
       resultBackend.source === 'default' ? { ...resultBackend, source: brokerUrl.source } : resultBackend,
+      url => resolveResultUrl(url, brokerUrl.value),
     ),
     defaultQueue,
     queues: resolve(sources, 'queues', () => []),
@@ -113,10 +114,11 @@ function readValueFile(variable: string, path: string): string {
   }
 }
 
-function checkedUrl(setting: Setting<string>): Setting<string> {
+function checkedUrl(setting: Setting<string>, toUrl: (value: string) => string = value => value): Setting<string> {
   try {
-    assertBrokerUrl(setting.value)
-    return setting
+    const value = toUrl(setting.value)
+    assertBrokerUrl(value)
+    return { ...setting, value }
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error
     throw new ConfigurationError(`${error.message} (from ${setting.source})`, { details: { source: setting.source } })

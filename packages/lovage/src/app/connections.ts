@@ -1,7 +1,7 @@
 /** Connections, shared per process and URL: the last backend that lets go closes. */
 import { joinBackend } from '../backend.ts'
 import type { Backend, Connection, DriverOptions } from '../backend.ts'
-import { openConnection } from '../drivers/registry.ts'
+import { isEmbedded, openConnection } from '../drivers/registry.ts'
 import { processWide } from './process-wide.ts'
 
 interface Held {
@@ -46,7 +46,8 @@ async function acquireAfter(first: Held, url: string, options: DriverOptions): P
 
 async function acquire(url: string, options: DriverOptions): Promise<Held> {
   const { connections } = processWide()
-  const key = `${url} ${JSON.stringify(options)}`
+  // where a file or this process is the store, all apps share it
+  const key = `${url} ${JSON.stringify(isEmbedded(url) ? { ...options, app: undefined } : options)}`
   const shared = connections.get(key) ?? { opening: openConnection(url, options), userCount: 0 }
   connections.set(key, shared)
   shared.userCount++

@@ -25,24 +25,22 @@ export function isEmbedded(url: string): boolean {
 
 /** Known, and not there yet: scheme → what it is called. */
 const comingDrivers: Readonly<Record<string, string>> = {
-  rpc: 'RabbitMQ',
   redis: 'Redis',
   rediss: 'Redis',
   postgres: 'Postgres',
   postgresql: 'Postgres',
 }
 
+/** Brokers whose results can travel with the messages. */
+const rpcBrokers: readonly string[] = ['amqp', 'amqps', 'pyamqp']
+
 /** Celery's result backends that only Celery reads: what the URL begins with. */
-const celeryOnly: readonly string[] = [
-  'django-db',
-  'django-cache',
-  'cache',
-  'db',
-  'file',
-  'mongodb',
-  'elasticsearch',
-  's3',
-]
+const celeryOnly: ReadonlySet<string> = new Set(
+  (
+    'django-db django-cache cache memcached db database file filesystem mongodb elasticsearch s3 gs gcs cassandra couchbase ' +
+    'couchdb cosmosdbsql consul dynamodb azureblockblob arangodb'
+  ).split(' '),
+)
 
 /**
  * Connects to what a URL names; the connection's halves are not yet open.
@@ -56,13 +54,28 @@ export async function openConnection(url: string, options: DriverOptions = {}): 
 }
 
 /**
+ * The URL of a result store: `rpc://`, or Celery's short `rpc`, stands for the broker's own, whatever comes after it.
+ * @throws {ConfigurationError} that broker keeps none.
+ */
+export function resolveResultUrl(url: string, brokerUrl: string): string {
+  if (!/^rpc(:|$)/i.test(url)) return url
+  if (rpcBrokers.includes(assertBrokerUrl(brokerUrl))) return brokerUrl
+  throw new ConfigurationError(
+    `"${maskUrl(url)}" sends results over the broker, and "${maskUrl(brokerUrl)}" is no RabbitMQ: set LOVAGE_BROKER_URL to amqp:, or ` +
+      `leave the result backend unset, and results are kept where the messages are`,
+  )
+}
+
+/**
  * The scheme of a URL that some driver takes, or will.
  * @throws {ConfigurationError} naming what is wrong, with the password masked.
  */
 export function assertBrokerUrl(url: string): string {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
   const base = (scheme ?? url).split(/[+:]/)[0] ?? ''
-  if (celeryOnly.includes(base)) throw new ConfigurationError(celeryOnlyMessage(url))
+  if (base === 'rpc') throw new ConfigurationError(rpcTransportsNothing(url))
+  if (base === 'disabled') throw new ConfigurationError(disabledMessage)
+  if (celeryOnly.has(base)) throw new ConfigurationError(celeryOnlyMessage(url))
   if (scheme === undefined) throw new ConfigurationError(noSchemeMessage(url))
   if (!isKnownScheme(scheme)) throw new ConfigurationError(unknownSchemeMessage(scheme, url))
   if (!url.split(';').every(part => URL.canParse(part))) {
@@ -78,10 +91,7 @@ function isKnownScheme(scheme: string): boolean {
 }
 
 function knownSchemes(): string[] {
-  return [
-    ...Object.keys(drivers),
-    ...Object.keys(comingDrivers).filter(scheme => scheme !== 'rpc' && scheme !== 'pyamqp'),
-  ]
+  return [...Object.keys(drivers).filter(scheme => scheme !== 'pyamqp'), ...Object.keys(comingDrivers)]
 }
 
 function noSchemeMessage(url: string): string {
@@ -97,13 +107,21 @@ function unknownSchemeMessage(scheme: string, url: string): string {
   return `"${scheme}" of "${maskUrl(url)}" is no scheme of a driver. ${hint}Known: ${knownSchemes().join(', ')}`
 }
 
+function rpcTransportsNothing(url: string): string {
+  return `"${maskUrl(url)}" names where results go, not a broker: set LOVAGE_BROKER_URL to amqp:, and rpc:// is what results do there by themselves`
+}
+
+const disabledMessage =
+  'Lovage keeps a state of every task, so the result backend cannot be "disabled": leave it unset, and they are kept where the messages ' +
+  'are. A task that needs none is defined with ignoreResult: true'
+
 function comingMessage(scheme: string): string {
   return `The driver for ${comingDrivers[scheme] ?? scheme} (${scheme}:) comes next and is not in this version. Use sqlite: now; changing the URL later is all it takes`
 }
 
 function celeryOnlyMessage(url: string): string {
   return (
-    `Lovage cannot read results from "${maskUrl(url)}", which only Celery can. Set LOVAGE_RESULT_BACKEND to a backend that both read ` +
-    `(redis:, rpc:), or to sqlite: for tasks that only TypeScript sends`
+    `Lovage cannot read results from "${maskUrl(url)}", which only Celery can. Set LOVAGE_RESULT_BACKEND to one that Lovage reads: rpc:// ` +
+    `on RabbitMQ, where Python workers send it the results of tasks that TypeScript sent, or sqlite: for tasks that only TypeScript runs`
   )
 }

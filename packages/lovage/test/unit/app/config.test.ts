@@ -114,6 +114,29 @@ describe('the broker', () => {
     )
   })
 
+  it.each(['rpc://', 'rpc', 'rpc://guest@localhost//'])('keeps the results where they are, for %s', resultBackend => {
+    expect(
+      resolve({ env: { CELERY_BROKER_URL: 'amqp://r', CELERY_RESULT_BACKEND: resultBackend } }).resultBackend,
+    ).toEqual({
+      value: 'amqp://r',
+      source: 'CELERY_RESULT_BACKEND',
+    })
+  })
+
+  it.each([
+    ['rpc://', /sends results over the broker, and "sqlite:.* is no RabbitMQ.*\(from CELERY_RESULT_BACKEND\)/],
+    ['django-db', /only Celery can. .*\(from CELERY_RESULT_BACKEND\)/],
+    ['db+postgresql://me:secret@h/x', /"db\+postgresql:\/\/me:\*+@h\/x", which only Celery can/],
+    ['cassandra://', /only Celery can/],
+    ['disabled', /cannot be "disabled": leave it unset/],
+  ])('is not the result backend that Celery has with %s', (resultBackend, message) => {
+    expect(() => resolve({ env: { CELERY_RESULT_BACKEND: resultBackend } })).toThrow(message)
+  })
+
+  it('is not rpc://, which is for results', () => {
+    expect(() => resolve({ env: { LOVAGE_BROKER_URL: 'rpc://' } })).toThrow(/names where results go, not a broker/)
+  })
+
   it.each([
     ['./queue.db', /is no URL: it begins with no scheme. For a database file write sqlite:/],
     ['reddis://localhost', /Did you mean redis\?/],
