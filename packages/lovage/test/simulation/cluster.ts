@@ -1,60 +1,50 @@
 /**
- * One broker and one store: the memory driver's machines, reached over a network that is slow, loses answers and
- * wake-ups, and refuses for a while. The order of a settlement is `joinBackend`'s, the one that ships.
+ * The servers: the memory driver's machines behind the simulated network. What each request does there, with the books
+ * told of it; `connect` gives a process the seams over it, joined in the order that ships.
  */
-import { joinBackend, type Backend, type Connection } from '../../src/backend.ts'
-import type { Broker, Delivery, Publication, PublishOutcome, Settlement, SettleOutcome } from '../../src/broker.ts'
-import type { Coordination } from '../../src/coordination.ts'
-import type { StateRecord } from '../../src/core/record.ts'
-import type { ResultStore } from '../../src/result-store.ts'
+import type { Delivery, ParkedMessage, Publication, Settlement, SettleOutcome } from '../../src/broker.ts'
+import type { StateRecord, StoredState } from '../../src/core/record.ts'
+import { isReadyState } from '../../src/core/states.ts'
 import * as queues from '../../src/drivers/memory/queue-state.ts'
-import { createResultState, keep, type ResultState } from '../../src/drivers/memory/result-state.ts'
-import { idOf, type Ledger } from './invariants.ts'
-import type { Process, World } from './world.ts'
-
-/** A build with one safety taken out: the checks must notice. */
-export type Breakage = 'ack-before-store' | 'no-fencing' | 'lost-wakeup'
-
-export interface Faults {
-  /** Over, once the history's calm begins. */
-  active: boolean
-  /** That the process dies right before or right after what it asked for is done. */
-  readonly killRate: number
-  readonly lostAnswerRate: number
-  readonly lostWakeUpRate: number
-}
+import { createResultState, isOvertaken, keep, type ResultState } from '../../src/drivers/memory/result-state.ts'
+import type { Breakage } from './breakages.ts'
+import { idOf } from './invariants.ts'
+import { Keys } from './keys.ts'
+import type { Ledger } from './ledger.ts'
+import type { Network } from './network.ts'
+import { leaseMs, type HistoryPlan } from './plan.ts'
+import { wallTime, type Machine, type Process } from './process.ts'
+import type { World } from './world.ts'
 
 export interface ClusterOptions {
   readonly world: World
   readonly ledger: Ledger
-  readonly faults: Faults
-  /** One step for record and disposition, as sqlite; else store and broker are two. */
-  readonly atomic: boolean
-  readonly leaseMs: number
+  readonly network: Network
+  readonly plan: HistoryPlan
+  /** Of the broker. */
+  readonly machine: Machine
   readonly breakage: Breakage | undefined
-  readonly onKill: (process: Process) => void
 }
 
-type Service = 'broker' | 'store'
-/** A claim's answer is lost only with its asker: else a living worker would hold what it does not know of. */
-type Request = Service | 'claim'
 const keepMs = 86_400_000
 export const queueName = 'celery'
 
 export class Cluster {
-  readonly down: Set<Service> = new Set()
-  readonly counts = { refused: 0, lostAnswers: 0, lostWakeUps: 0, duplicates: 0, redeliveries: 0, stale: 0, retries: 0 }
+  readonly counts = { duplicates: 0, redeliveries: 0, stale: 0, retries: 0 }
+  readonly keys: Keys
+  readonly #options: ClusterOptions
   readonly #queue: queues.QueueState = queues.createQueueState()
   readonly #results: ResultState = createResultState()
-  readonly #options: ClusterOptions
-  /** Token → task id of what is held. */
-  readonly #held = new Map<string, string>()
+  /** Token → what is held. */
+  readonly #held = new Map<string, { readonly id: string; readonly owner: string }>()
   /** Living workers' ears. */
-  readonly #listeners = new Map<Process, { readonly onWake: () => void; isWaking: boolean }>()
+  readonly #ears = new Map<Process, { readonly onWake: () => void; isWaking: boolean }>()
+  readonly #stateWatchers = new Map<Process, (state: StoredState) => void>()
   #tickAt = Infinity
 
   constructor(options: ClusterOptions) {
     this.#options = options
+    this.keys = new Keys(options)
     queues.declareQueue(this.#queue, queueName)
   }
 
@@ -63,106 +53,154 @@ export class Cluster {
     return ready + delayed + unsettled
   }
 
-  get parkedCount(): number {
-    return this.#queue.parked.size
+  get parked(): readonly ParkedMessage[] {
+    return [...this.#queue.parked.values()]
+  }
+
+  heldBy(owner: string): number {
+    return this.#queue.owners.get(owner)?.held.size ?? 0
+  }
+
+  /** Ears and watchers of a process: 0 once it has ended. */
+  listeners(process: Process): number {
+    return this.keys.watchers(process) + Number(this.#ears.has(process)) + Number(this.#stateWatchers.has(process))
+  }
+
+  /** Its connection is gone, however it ended. */
+  disconnect(process: Process): void {
+    this.#ears.delete(process)
+    this.#stateWatchers.delete(process)
+    this.keys.disconnect(process)
   }
 
   listen(process: Process, onWake: () => void): void {
-    this.#listeners.set(process, { onWake, isWaking: false })
+    this.#ears.set(process, { onWake, isWaking: false })
   }
 
-  connect(process: Process): Backend {
-    const broker = {
-      capabilities: {
-        delay: true,
-        priorities: 9,
-        transactions: false,
-        redelivery: 'lease',
-        counts: true,
-        atomicSettle: true,
-      },
-      publish: batch => this.#call(process, 'broker', () => batch.map(each => this.#publish(each))),
-      markStarted: deliveries => this.#call(process, 'broker', () => queues.markStarted(this.#queue, deliveries)),
-      settle: settlement => this.#call(process, 'broker', () => this.#settle(settlement)),
-    } satisfies Partial<Broker> as unknown as Broker
-    const results = {
-      put: record => this.#call(process, 'store', () => this.#keep(record)),
-      get: id =>
-        this.#call(process, 'store', () => {
-          const state = this.#results.records.get(id)?.state
-          return state === undefined ? { kind: 'absent' } : { kind: 'state', state }
-        }),
-    } satisfies Partial<ResultStore> as unknown as ResultStore
-    const transport: Connection = {
-      broker,
-      results,
-      coordination: {} as Coordination,
-      description: '',
-      close: async () => {},
-    }
-    const backend = joinBackend(transport, this.#options.atomic ? transport : { ...transport })
-    return this.#options.breakage === 'ack-before-store' ? ackBeforeStore(backend) : backend
+  unlisten(process: Process): void {
+    this.#ears.delete(process)
   }
 
-  claim(process: Process, owner: string, limit: number): Promise<Delivery[]> {
-    return this.#call(process, 'claim', () => {
-      this.#renew(owner, this.#options.leaseMs)
-      this.#tick()
-      const deliveries = queues.claim(this.#queue, { owner, queues: [queueName], limit })
-      for (const delivery of deliveries) this.#handedOver(process, delivery)
-      this.#arm()
-      return deliveries
-    })
+  // ── the broker ────────────────────────────────────────────────────────────────────────────────────
+
+  publish(publication: Publication): void {
+    const { ledger, plan, breakage } = this.#options
+    if (ledger.entry(publication.id).accepted > 0) this.counts.duplicates++
+    const waits = breakage === 'eta-ignored' ? { notBefore: undefined } : {}
+    queues.enqueue(this.#queue, { ...publication, ...waits }, this.#now)
+    ledger.queued(publication)
+    if (plan.isAtomic && publication.record !== undefined) this.keep(publication.record)
+    this.#arm()
+    this.#wake()
   }
 
-  heartbeat(process: Process, owner: string): Promise<void> {
-    return this.#call(process, 'broker', () => this.#renew(owner, this.#options.leaseMs))
+  claim(process: Process, owner: string, limit: number): Delivery[] {
+    this.#renew(owner, leaseMs)
+    this.#tick()
+    const deliveries = queues.claim(this.#queue, { owner, queues: [queueName], limit })
+    for (const delivery of deliveries) this.#handedOver(process, owner, delivery)
+    this.#arm()
+    return this.#brokenHandOver(process, deliveries)
+  }
+
+  heartbeat(owner: string): void {
+    if (this.#options.breakage === 'forget-lease-renewal') this.#options.ledger.heard(owner)
+    else this.#renew(owner, leaseMs)
+  }
+
+  markStarted(deliveries: readonly Delivery[]): readonly Delivery[] {
+    const lost = queues.markStarted(this.#queue, deliveries)
+    const tokens = deliveries.filter(each => !lost.includes(each)).map(({ token }) => token)
+    this.#options.ledger.begun(tokens, token => this.#held.get(token)?.id)
+    return lost
+  }
+
+  settle(asked: Settlement): SettleOutcome {
+    const { ledger, world, plan, breakage } = this.#options
+    const id = idOf(asked.delivery.message)
+    const token = breakage === 'no-fencing' ? this.#presentToken(asked.delivery.token) : asked.delivery.token
+    const settlement = { ...asked, delivery: { ...asked.delivery, token } }
+    if (isOvertaken(this.#results, settlement)) return 'overtaken'
+    const { outcome, records } = queues.settle(this.#queue, settlement, this.#now)
+    world.tell('broker', () => `settles ${id} ${asked.delivery.token}: ${asked.disposition.kind}, ${outcome}`)
+    if (plan.isAtomic) for (const record of records) this.keep(record)
+    if (outcome === 'lost') this.counts.stale++
+    else this.#held.delete(token)
+    if (outcome === 'settled') this.counts.retries += asked.successors?.length ?? 0
+    else if (breakage === 'double-settle')
+      for (const each of asked.successors ?? []) queues.enqueue(this.#queue, each, this.#now)
+    if (breakage === 'bare-parking' && asked.disposition.kind === 'park') this.#bareLast()
+    ledger.settled(asked, outcome)
+    this.#arm()
+    if (outcome === 'settled' && (asked.disposition.kind === 'requeue' || asked.successors !== undefined)) this.#wake()
+    return outcome
   }
 
   /** Its connection is closed in good order. */
-  leave(process: Process, owner: string): Promise<void> {
-    return this.#call(process, 'broker', () => {
-      for (const token of queues.release(this.#queue, owner, this.#now)) this.#tookBack(token, false)
-      this.#wake()
-    })
+  leave(process: Process, owner: string): void {
+    for (const token of queues.release(this.#queue, owner, this.#now)) this.#tookBack(token, false)
+    this.disconnect(process)
+    this.#wake()
   }
 
   /** A supervisor on the same machine saw it die: its lease ends now. */
   sawDie(owner: string): void {
     if (!this.#queue.owners.has(owner)) return
-    this.#renew(owner, 0)
+    queues.renew(this.#queue, owner, { ms: 0, at: this.#now })
     this.#tick()
   }
 
+  // ── the store ─────────────────────────────────────────────────────────────────────────────────────
+
+  keep(record: StateRecord): boolean {
+    this.#options.ledger.entry(record.id)
+    const forgets = this.#options.breakage === 'final-is-replaced' && isReadyState(record.state)
+    if (forgets || this.#options.breakage === 'unversioned-put') this.#results.records.delete(record.id)
+    const stored = keep(this.#results, record, keepMs)
+    if (stored === undefined) return false
+    this.#options.world.tell('store', () => `${stored.id} is ${stored.state} ${stored.value ?? ''}`)
+    this.#options.ledger.stored(stored)
+    for (const [process, onState] of this.#stateWatchers)
+      this.#options.network.push(process, 'store', () => onState(stored))
+    return true
+  }
+
+  read(id: string): StoredState | undefined {
+    return this.#results.records.get(id)?.state
+  }
+
+  /** All that is kept, then every change: they may overtake each other on the way. */
+  watchStates(process: Process, onState: (state: StoredState) => void): readonly StoredState[] {
+    this.#stateWatchers.set(process, onState)
+    return [...this.#results.records.values()].map(({ state }) => state)
+  }
+
+  // ── inside ────────────────────────────────────────────────────────────────────────────────────────
+
   get #now(): queues.Instant {
-    return this.#options.world.now()
+    const { world, machine, breakage } = this.#options
+    const now = wallTime(world, machine)
+    return { now, monotonic: breakage === 'wall-clock-lease' ? now : world.nowMs }
   }
 
-  #publish(publication: Publication): PublishOutcome {
-    if (this.#options.ledger.entry(publication.id).accepted > 0) this.counts.duplicates++
-    queues.enqueue(this.#queue, publication, this.#now)
-    this.#options.ledger.queued(publication.id)
-    if (this.#options.atomic && publication.record !== undefined) this.#keep(publication.record)
-    this.#arm()
-    this.#wake()
-    return { accepted: 'yes' }
+  #renew(owner: string, ms: number): void {
+    queues.renew(this.#queue, owner, { ms, at: this.#now })
+    this.#options.ledger.heard(owner)
   }
 
-  #settle(asked: Settlement): SettleOutcome {
-    const { world, ledger, atomic, breakage } = this.#options
-    const id = idOf(asked.delivery.message)
-    const token = breakage === 'no-fencing' ? this.#presentToken(asked.delivery.token) : asked.delivery.token
-    const settlement = { ...asked, delivery: { ...asked.delivery, token } }
-    const { outcome, records } = queues.settle(this.#queue, settlement, this.#now)
-    world.tell('broker', () => `settles ${id} ${asked.delivery.token}: ${asked.disposition.kind}, ${outcome}`)
-    if (atomic) for (const record of records) this.#keep(record)
-    if (outcome === 'lost') this.counts.stale++
-    else this.#held.delete(token)
-    if (outcome === 'settled') this.counts.retries += asked.successors?.length ?? 0
-    ledger.settled(asked, outcome)
-    this.#arm()
-    if (outcome === 'settled' && (asked.disposition.kind === 'requeue' || asked.successors !== undefined)) this.#wake()
-    return outcome
+  /** As the worker gets them, in a build that is broken on purpose. */
+  #brokenHandOver(process: Process, deliveries: Delivery[]): Delivery[] {
+    const { breakage, world } = this.#options
+    const without = (name: string): Delivery[] =>
+      deliveries.map(each => ({
+        ...each,
+        message: { ...each.message, headers: { ...each.message.headers, [name]: null } },
+      }))
+    if (breakage === 'non-atomic-claim') world.after(5, () => process.state === 'dead' && this.#neverNoted(deliveries))
+    if (breakage === 'ack-on-receive')
+      for (const delivery of deliveries) this.settle({ delivery, disposition: { kind: 'ack' } })
+    if (breakage === 'eta-ignored') return without('eta')
+    return breakage === 'expire-ignored' ? without('expires') : deliveries
   }
 
   /** What a broker without fencing does: whoever names the message may settle it. */
@@ -171,110 +209,85 @@ export class Cluster {
     return [...this.#queue.held.keys()].find(held => held.startsWith(message)) ?? token
   }
 
-  #keep(record: StateRecord): boolean {
-    this.#options.ledger.entry(record.id)
-    const stored = keep(this.#results, record, keepMs)
-    if (stored === undefined) return false
-    this.#options.world.tell('store', () => `${stored.id} is ${stored.state} ${stored.value ?? ''}`)
-    this.#options.ledger.stored(stored)
-    return true
+  /** Taken by a process that died before it had noted them. */
+  #neverNoted(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) queues.settle(this.#queue, { delivery, disposition: { kind: 'ack' } }, this.#now)
   }
 
-  #handedOver(process: Process, delivery: Delivery): void {
+  #bareLast(): void {
+    const last = [...this.#queue.parked.values()].at(-1)
+    if (last === undefined) return
+    const message = { ...last.message, headers: {} }
+    this.#queue.parked.set(last.parkedId, { ...last, message })
+  }
+
+  #handedOver(process: Process, owner: string, delivery: Delivery): void {
     const id = idOf(delivery.message)
     const { token, deliveryCount, crashCount } = delivery
-    this.#held.set(token, id)
+    this.#held.set(token, { id, owner })
     if (delivery.redelivered) this.counts.redeliveries++
     this.#options.world.tell(
       process.name,
       () => `gets ${id} ${token}: delivery ${deliveryCount}, ${crashCount} crashes`,
     )
-    this.#options.ledger.handedOver(delivery)
+    this.#options.ledger.handedOver(delivery, process)
   }
 
   #tookBack(token: string, isCrash: boolean): void {
-    const id = this.#held.get(token)
-    if (id === undefined) return
+    const held = this.#held.get(token)
+    if (held === undefined) return
     this.#held.delete(token)
+    const { id, owner } = held
     this.#options.world.tell('broker', () => `takes ${id} ${token} back${isCrash ? ': its lease has ended' : ''}`)
-    this.#options.ledger.tookBack(token, id, isCrash)
-  }
-
-  #renew(owner: string, ms: number): void {
-    queues.renew(this.#queue, owner, { ms, at: this.#now })
+    this.#options.ledger.tookBack(token, id, { isCrash, owner })
   }
 
   #tick(): void {
+    const before = this.#options.breakage === 'forget-crash-count' ? this.#crashCounts() : undefined
     for (const token of queues.tick(this.#queue, this.#now)) this.#tookBack(token, true)
+    before?.()
     this.#wake()
     this.#arm()
   }
 
+  /** @returns what sets them back. */
+  #crashCounts(): () => void {
+    const counts = [...this.#queue.held.values()].map(({ message }) => ({ message, count: message.crashCount }))
+    return () => {
+      for (const { message, count } of counts) message.crashCount = count
+    }
+  }
+
   /** The server's own timer, for what waits for its time. */
   #arm(): void {
+    const { world } = this.#options
     const waitMs = queues.untilTick(this.#queue, this.#now)
     if (waitMs === undefined) return
-    const at = this.#now.monotonic + waitMs
-    if (at >= this.#tickAt && this.#tickAt > this.#now.monotonic) return
+    const at = world.nowMs + waitMs
+    if (at >= this.#tickAt && this.#tickAt > world.nowMs) return
     this.#tickAt = at
-    this.#options.world.after(waitMs, () => {
+    world.after(waitMs, () => {
       if (this.#tickAt === at) this.#tickAt = Infinity
       this.#tick()
     })
   }
 
   #wake(): void {
-    const { world, faults } = this.#options
+    const { world, network } = this.#options
     if (queues.queueStats(this.#queue, queueName).ready === 0) return
-    for (const [process, ear] of this.#listeners) {
-      if (process.state === 'dead') this.#listeners.delete(process)
-      if (ear.isWaking) continue
-      if (faults.active && world.random.chance(faults.lostWakeUpRate)) {
-        this.counts.lostWakeUps++
-        continue
-      }
+    for (const [process, ear] of this.#ears) {
+      if (ear.isWaking || network.strikes('lost wake-up', process, this.#readyIds)) continue
       ear.isWaking = true
-      world.after(world.random.between(0, 2), () => {
+      world.after(process.random.between(0, 2), () => {
         ear.isWaking = false
         process.do(ear.onWake)
       })
     }
   }
 
-  /** A request, what it does, and its answer: the sender may die at each border, the answer may be lost. */
-  #call<T>(process: Process, request: Request, effect: () => T): Promise<T> {
-    const { world, faults, onKill } = this.#options
-    const { random } = world
-    const service = request === 'claim' ? 'broker' : request
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
-    const strikes = (rate: number): boolean => faults.active && random.chance(rate)
-    const answer = (deliver: () => void): void => void world.after(random.between(0, 2), () => process.do(deliver))
-    const arrive = (): void => {
-      // what a dying process had sent may have left its socket, or not
-      if (process.state === 'dead' && random.chance(0.5)) return
-      if (this.down.has(service)) {
-        this.counts.refused++
-        return answer(() => reject(new Error(`the ${service} refuses`)))
-      }
-      const value = effect()
-      if (strikes(faults.killRate)) onKill(process)
-      if (!strikes(faults.lostAnswerRate) || request === 'claim') return answer(() => resolve(value))
-      this.counts.lostAnswers++
-      answer(() => reject(new Error('the answer was lost')))
-    }
-    if (strikes(faults.killRate)) onKill(process)
-    world.after(random.between(0, 2), arrive)
-    return promise
-  }
-}
-
-function ackBeforeStore(backend: Backend): Backend {
-  return {
-    ...backend,
-    async settle({ record, ...rest }) {
-      const outcome = await backend.broker.settle(rest)
-      if (record !== undefined) await backend.results.put(record)
-      return outcome
-    },
+  /** The next that would be handed over. */
+  get #readyIds(): readonly string[] {
+    const next = this.#queue.queues.get(queueName)?.ready.peek()
+    return next === undefined ? [] : [next.id]
   }
 }

@@ -1,55 +1,95 @@
-/**
- * `npm run simulate -- --seeds 5000 [--seed N] [--from N] [--break ack-before-store|no-fencing|lost-wakeup] [--verbose]`
- * Plays that many histories and prints what happened in them; exit code 1 when an invariant was violated.
- */
+/** The command: plays histories, prints what happened in them, shrinks the first failing one of each kind. */
 import { parseArgs } from 'node:util'
-import type { Breakage } from './cluster.ts'
+import { breakages, isBreakage } from './breakages.ts'
+import { Coverage } from './coverage.ts'
 import { simulate, type History } from './simulator.ts'
+import { commandFor, describePlan, shrink } from './shrink.ts'
+
+const help = `npm run simulate -- [options]
+
+Plays histories of workers, callers and observers under faults and checks every invariant after every event.
+
+  --seeds N       how many histories (5000)
+  --from N        the first seed (0)
+  --seed N        this one only
+  --only PARTS    of it, these parts only: t3,f1,w2,lost-answer (what a shrunk history prints)
+  --luck N        another order of its events (what a shrunk history prints)
+  --verbose       tells every event
+  --coverage      prints the table of states and faults, and what came up too seldom
+  --break NAME    a build that is broken on purpose:
+
+${Object.entries(breakages)
+  .map(([name, what]) => `      ${name.padEnd(22)} ${what}`)
+  .join('\n')}
+
+Exit code: 0 all holds, 1 an invariant was violated or a pair came up too seldom, 2 the call is wrong.`
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '5000' },
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
+    only: { type: 'string' },
+    luck: { type: 'string' },
     break: { type: 'string' },
     verbose: { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 })
-const breakages: readonly string[] = ['ack-before-store', 'no-fencing', 'lost-wakeup']
 
-function isBreakage(text: string | undefined): text is Breakage | undefined {
-  return text === undefined || breakages.includes(text)
+if (values.help) {
+  console.log(help)
+  process.exit(0)
 }
-
-if (!isBreakage(values.break)) {
-  console.error(`--break ${values.break}: one of ${breakages.join(', ')}`)
+if (values.break !== undefined && !isBreakage(values.break)) {
+  console.error(`--break ${values.break}: one of ${Object.keys(breakages).join(', ')}`)
   process.exit(2)
 }
 const breakage = values.break
+const only = values.only === undefined ? undefined : new Set(values.only.split(','))
 const first = Number(values.seed ?? values.from)
 const count = values.seed === undefined ? Number(values.seeds) : 1
+// errors are made by the million, and nobody reads where
+Error.stackTraceLimit = 0
 const startedAt = performance.now()
-const histories = await simulate(
-  Array.from({ length: count }, (_, index) => first + index),
-  { breakage, tells: values.verbose },
-)
+const seeds = Array.from({ length: count }, (_, index) => first + index)
+const histories = await simulate(seeds, { breakage, tells: values.verbose, only, luck: Number(values.luck ?? 0) })
 const seconds = (performance.now() - startedAt) / 1000
 
 if (values.verbose) for (const { story } of histories) console.log(story.join('\n'))
-const sums = new Map<string, number>([['seeds', histories.length]])
-for (const { counts } of histories)
-  for (const [name, value] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + value)
-for (const [name, value] of sums) console.log(`${name.padEnd(16)} ${String(value).padStart(12)}`)
-const violated = histories.filter(({ violation }) => violation !== undefined).sort((a, b) => a.seed - b.seed)
-console.log(`${'violations'.padEnd(16)} ${String(violated.length).padStart(12)}`)
-console.log(`${seconds.toFixed(1)} s, ${Math.round((sums.get('steps') ?? 0) / seconds)} steps/s`)
-for (const [invariant, found] of Map.groupBy(violated, ({ violation }) => violation?.invariant))
-  report(invariant, found)
-process.exitCode = violated.length === 0 ? 0 : 1
+printSums()
+const violated = histories.filter(({ violation }) => violation !== undefined)
+violated.sort((a, b) => a.plan.seed - b.plan.seed)
+for (const found of Map.groupBy(violated, ({ violation }) => violation?.invariant).values()) await report(found)
+const isCovered = values.coverage ? printCoverage() : true
+process.exitCode = violated.length === 0 && isCovered ? 0 : 1
 
-function report(invariant: string | undefined, found: readonly History[]): void {
-  console.log(`\n${invariant}: ${found.length} histories`)
-  for (const { seed, violation } of found.slice(0, 3)) console.log(`  seed ${seed}: ${violation?.detail}`)
-  const flags = breakage === undefined ? '' : ` --break ${breakage}`
-  console.log(`  see it: npm run simulate -- --seed ${found[0]?.seed}${flags} --verbose`)
+function printSums(): void {
+  const sums = new Map<string, number>([['seeds', histories.length]])
+  for (const { counts } of histories)
+    for (const [name, value] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + value)
+  sums.set('violations', histories.filter(({ violation }) => violation !== undefined).length)
+  for (const [name, value] of sums) console.log(`${name.padEnd(16)} ${String(value).padStart(12)}`)
+  console.log(`${seconds.toFixed(1)} s, ${Math.round((sums.get('steps') ?? 0) / seconds)} steps/s`)
+}
+
+async function report(found: readonly History[]): Promise<void> {
+  const [failed] = found
+  if (failed?.violation === undefined) return
+  console.log(`\n${failed.violation.invariant}: ${found.length} histories`)
+  for (const { plan, violation } of found.slice(0, 3)) console.log(`  seed ${plan.seed}: ${violation?.detail}`)
+  const shrunk = await shrink(failed, { breakage, only })
+  console.log(`\nthe first of them, with all taken out that it does not need:\n${describePlan(shrunk.plan)}`)
+  console.log(`  → ${shrunk.violation?.detail}\n  see it: ${commandFor(shrunk, breakage)}`)
+}
+
+/** Whether every pair that can exist came up often enough. */
+function printCoverage(): boolean {
+  const all = new Coverage()
+  for (const { coverage } of histories) all.merge(coverage)
+  console.log(`\n${all.table()}`)
+  const short = all.short(histories.length)
+  console.log(short.length === 0 ? '\nevery pair came up often enough' : `\ntoo seldom:\n  ${short.join('\n  ')}`)
+  return short.length === 0
 }

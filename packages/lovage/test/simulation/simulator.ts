@@ -1,245 +1,292 @@
 /**
- * Histories of several workers, one broker and one store under crashes, freezes, refusals, lost answers and lost
- * wake-ups, judged by `invariants.ts`. What runs is what ships: the executor with its decisions, the order of a
- * settlement, the memory driver's machines. A seed is a history: the same seed gives the same one, step by step.
+ * Histories of workers, callers, observers, a broker, a store and coordination under faults, judged by invariants.ts.
+ * What runs is what ships: app, executor, decisions, the order of a settlement, the memory driver's machines. A seed is
+ * a history: the same seed gives the same one, step by step.
  */
-import type { Publication } from '../../src/broker.ts'
-import { encodeTask } from '../../src/protocol/task-message.ts'
-import { Cluster, queueName, type Breakage, type Faults } from './cluster.ts'
-import { Ledger, type Violation } from './invariants.ts'
-import { planTasks, type TaskPlan } from './tasks.ts'
-import { SimulatedWorker } from './worker.ts'
-import { Process, World } from './world.ts'
+import type { Breakage } from './breakages.ts'
+import { Caller } from './caller.ts'
+import { Cluster } from './cluster.ts'
+import { Coverage } from './coverage.ts'
+import { Faults, type Target } from './faults.ts'
+import type { Violation } from './invariants.ts'
+import { Ledger } from './ledger.ts'
+import { Network, type NetworkOptions } from './network.ts'
+import { startFollower, startReader } from './observer.ts'
+import { keepOnly, planHistory, type HistoryPlan } from './plan.ts'
+import { Process, wallTime, type Machine } from './process.ts'
+import type { TaskPlan } from './tasks.ts'
+import { SimulatedWorker, type WorkerSetup } from './worker.ts'
+import { World } from './world.ts'
 
 export interface SimulateOptions {
   readonly breakage?: Breakage | undefined
   readonly tells?: boolean | undefined
+  /** The parts of the history that are played; all, when absent. */
+  readonly only?: ReadonlySet<string> | undefined
+  readonly luck?: number | undefined
 }
 
 export interface History {
-  readonly seed: number
+  readonly plan: HistoryPlan
   readonly violation: Violation | undefined
   readonly counts: Readonly<Record<string, number>>
+  readonly coverage: Coverage
   readonly story: readonly string[]
 }
 
-const leaseMs = 1000
-const pollMs = 1000
-const faultsEndMs = 2500
 /** Lease, poll, the longest wait of `#insist` (5 s) twice, grace and back-off of retries. */
 const drainMs = 20_000
 /** An unknown name is delivered six times, 1 + 2 + 4 + 8 + 16 seconds apart. */
 const unknownNameMs = 35_000
+/** After a jump of the wall clock a waiting task is late by a minute at most. */
+const jumpMs = 60_000
+/** Time for what follows from the last result: a worker that idles puts its timers away. */
+const settleDownMs = 100
+const lastGraceMs = 2000
+/** Seeds of different lucks do not meet. */
+const luckStep = 10_000_019
+const restartAfterMs = { least: 20, most: 300 }
 
-class Simulation {
-  readonly seed: number
+export class Simulation {
   readonly world: World
-  readonly #plans: readonly TaskPlan[]
-  readonly #ledger: Ledger
-  readonly #faults: Faults
-  readonly #hasFaults: boolean
-  readonly #cluster: Cluster
-  readonly #slots: number
+  readonly #plan: HistoryPlan
   readonly #breakage: Breakage | undefined
-  readonly #revoked = new Set<string>()
-  readonly #workers = new Map<Process, SimulatedWorker>()
-  readonly #producer: Process
-  readonly #counts = { crashes: 0, pauses: 0, outages: 0, stops: 0, jumps: 0 }
-  #lives = 0
-  readonly #deadline: number
+  readonly #machines = new Map<string, Machine>()
+  readonly #ledger: Ledger
+  readonly #coverage: Coverage
+  readonly #network: Network
+  readonly #cluster: Cluster
+  readonly #faults: Faults
+  readonly #workers = new Map<string, SimulatedWorker>()
+  readonly #callers = new Map<string, Caller>()
+  readonly #counts = { lives: 0 }
+  /** running → settling down (all has drained) → closing (workers stop) → over */
+  #phase: 'running' | 'settling' | 'closing' | 'over' = 'running'
+  #deadline: number
 
-  constructor(seed: number, { breakage, tells = false }: SimulateOptions) {
-    this.seed = seed
-    this.world = new World(seed, tells)
-    const { random } = this.world
+  constructor(drawn: HistoryPlan, { breakage, tells = false }: SimulateOptions = {}) {
+    const plan = breakage === 'ack-before-store' ? { ...drawn, isAtomic: false } : drawn
+    const world = new World(plan.seed + plan.luck * luckStep, tells)
+    const machine = this.#machine('broker')
+    this.world = world
+    this.#plan = plan
     this.#breakage = breakage
-    this.#hasFaults = random.chance(0.8)
-    const rate = (most: number): number => (this.#hasFaults ? random.next() * most : 0)
-    this.#faults = { active: true, killRate: rate(0.02), lostAnswerRate: rate(0.05), lostWakeUpRate: rate(0.8) }
-    this.#plans = planTasks(random, random.between(4, 14), this.#hasFaults)
-    this.#ledger = new Ledger(this.#plans)
-    this.#slots = random.between(1, 3)
-    this.#deadline = faultsEndMs + drainMs + (this.#ledger.entries.has('unknown') ? unknownNameMs : 0)
-    const { world } = this
-    const onKill = (process: Process): void => this.#kill(process)
-    const atomic = breakage === 'ack-before-store' ? false : random.chance(0.5)
-    this.#cluster = new Cluster({
-      world,
-      ledger: this.#ledger,
-      faults: this.#faults,
-      atomic,
-      leaseMs,
-      breakage,
-      onKill,
-    })
-    this.#producer = new Process(world, 'producer')
-    for (let index = random.between(2, 3); index > 0; index--) this.#startWorker()
-    for (const plan of this.#plans) world.after(plan.publishAfterMs, () => void this.#publish(plan))
-    if (this.#hasFaults) for (let index = random.between(1, 6); index > 0; index--) this.#scheduleFault()
-    world.after(faultsEndMs, () => this.#calm())
+    this.#ledger = this.#createLedger(machine)
+    this.#coverage = new Coverage(this.#ledger)
+    const parts = { world, plan, ledger: this.#ledger, coverage: this.#coverage }
+    const onRequest: NetworkOptions['onRequest'] = (process, moment) => this.#faults.onRequest(process, moment)
+    this.#network = new Network({ ...parts, onRequest })
+    const network = this.#network
+    this.#cluster = new Cluster({ ...parts, network, machine, breakage })
+    const targetOn = (name: string): Target | undefined => this.#targetOn(name)
+    this.#faults = new Faults({ ...parts, network, machines: this.#machines, targetOn })
+    this.#deadline = plan.calmAtMs + drainMs + (this.#ledger.entries.has('unknown') ? unknownNameMs : 0)
+    this.#startAll()
   }
 
   /** One step of the history; false: it is over. */
   step(): boolean {
-    const { monotonic } = this.world.now()
-    const isOver = monotonic >= faultsEndMs && (this.#ledger.drained || monotonic > this.#deadline)
     try {
-      if (!isOver && this.#ledger.violation === undefined && this.world.step()) return true
+      this.#advance()
+      if (this.#phase !== 'over' && this.#ledger.violation === undefined && this.world.step()) {
+        this.#ledger.balance(this.#cluster.size)
+        return true
+      }
     } catch (error) {
       // a call that cannot be answered; the ledger knows why, or it is a fault of what runs here
       if (this.#ledger.violation === undefined) throw error
     }
-    this.#ledger.ended(this.#cluster.size, this.#hasFaults)
+    this.#ledger.ended(this.#cluster.parked, this.#plan.hasFaults)
     return false
   }
 
   history(): History {
-    const { seed, world } = this
-    const { violation } = this.#ledger
+    const { world } = this
     const counts = {
       steps: world.steps,
-      tasks: this.#plans.length,
+      tasks: this.#plan.tasks.length,
       ...this.#counts,
+      ...this.#faults.counts,
       ...this.#cluster.counts,
-      parked: this.#cluster.parkedCount,
+      parked: this.#cluster.parked.length,
     }
-    return { seed, violation, counts, story: world.story ?? [] }
+    return {
+      plan: this.#plan,
+      violation: this.#ledger.violation,
+      counts,
+      coverage: this.#coverage,
+      story: world.story ?? [],
+    }
   }
 
-  #startWorker(): void {
+  /** Once all has drained, workers put away what they used, then stop: nothing may stay behind. */
+  #advance(): void {
+    const { nowMs } = this.world
+    if (this.#phase === 'over' || nowMs < this.#plan.calmAtMs) return
+    const extraMs = this.#faults.movedClocks ? jumpMs : 0
+    if (nowMs > this.#deadline + extraMs) this.#phase = 'over'
+    else if (this.#phase === 'running' && this.#ledger.drained && this.#areIdle()) {
+      this.#phase = 'settling'
+      this.world.after(settleDownMs, () => this.#close())
+    } else if (this.#phase === 'closing' && this.#workers.size === 0) this.#phase = 'over'
+  }
+
+  #areIdle(): boolean {
+    return [...this.#workers.values()].every(worker => worker.isIdle && worker.process.state === 'living')
+  }
+
+  #close(): void {
+    const isStill = this.#ledger.drained && this.#areIdle()
+    this.#phase = isStill ? 'closing' : 'running'
+    if (!isStill) return
+    this.#deadline = this.world.nowMs + 2 * lastGraceMs
+    for (const worker of this.#workers.values()) {
+      this.#ledger.judge('13 nothing stays behind', worker.leftovers())
+      worker.process.do(() => void worker.stop(lastGraceMs))
+    }
+  }
+
+  #createLedger(machine: Machine): Ledger {
     const { world } = this
-    const worker = new SimulatedWorker(
-      {
-        world,
-        cluster: this.#cluster,
-        ledger: this.#ledger,
-        slots: this.#slots,
-        leaseMs,
-        revoked: this.#revoked,
-        pollMs: this.#breakage === 'lost-wakeup' ? undefined : pollMs,
-        onKill: process => this.#kill(process),
-      },
-      `w${++this.#lives}`,
-    )
-    this.#workers.set(worker.process, worker)
-    world.tell(worker.process.name, () => 'starts')
+    return new Ledger({
+      plans: this.#plan.tasks,
+      now: () => world.nowMs,
+      brokerWall: () => wallTime(world, machine),
+      clocksAgree: () => !this.#faults.movedClocks,
+    })
+  }
+
+  #startAll(): void {
+    const { workers, callers, observers, tasks } = this.#plan
+    for (const name of workers) this.#startWorker(name)
+    for (const name of callers) this.#startCaller(name)
+    observers.forEach((name, index) => this.#startObserver(name, index))
+    tasks.forEach((task, index) => this.#scheduleTask(task, index))
+  }
+
+  #machine(name: string): Machine {
+    const known = this.#machines.get(name)
+    if (known !== undefined) return known
+    const machine = { name, wallOffsetMs: 0, asleepMs: 0 }
+    this.#machines.set(name, machine)
+    return machine
+  }
+
+  #process(machine: string, name = machine): Process {
+    return new Process(this.world, name, this.#machine(machine))
+  }
+
+  get #wiring(): Omit<WorkerSetup, 'onEnd'> {
+    return {
+      world: this.world,
+      ledger: this.#ledger,
+      network: this.#network,
+      cluster: this.#cluster,
+      plan: this.#plan,
+      breakage: this.#breakage,
+    }
+  }
+
+  #startWorker(machine: string): void {
+    this.#counts.lives++
+    const process = this.#process(machine, `${machine}.${this.#counts.lives}`)
+    const onEnd = (ended: Process, isKilled: boolean): void => this.#endWorker(ended, isKilled)
+    this.#workers.set(machine, new SimulatedWorker({ ...this.#wiring, onEnd }, process))
+  }
+
+  #startCaller(name: string): void {
+    this.#callers.set(name, new Caller({ ...this.#wiring, coverage: this.#coverage }, this.#process(name)))
+  }
+
+  #startObserver(name: string, index: number): void {
+    const start = index % 2 === 0 ? startReader : startFollower
+    start(this.#wiring, this.#process(name))
   }
 
   /** It dies, or leaves for good; a supervisor starts another. */
-  #kill(process: Process): void {
-    const worker = this.#workers.get(process)
-    if (worker === undefined || process.state === 'dead') return
-    const { random } = this.world
-    this.world.tell(process.name, () => (worker.isStopping ? 'ends' : 'is killed'))
-    if (!worker.isStopping) this.#counts.crashes++
+  #endWorker(process: Process, isKilled: boolean): void {
+    const worker = this.#workers.get(process.machine.name)
+    if (worker?.process !== process || process.state === 'dead') return
+    this.world.tell(process.name, () => (isKilled ? 'is killed' : 'ends'))
     worker.cutRuns()
     process.kill()
-    this.#workers.delete(process)
-    this.world.after(random.between(20, 300), () => this.#startWorker())
-    if (random.chance(0.5)) this.world.after(random.between(0, 20), () => this.#cluster.sawDie(process.name))
+    this.#cluster.disconnect(process)
+    this.#workers.delete(process.machine.name)
+    if (this.#phase === 'closing') return
+    const { random } = process
+    const { least, most } = restartAfterMs
+    this.world.after(random.between(least, most), () => this.#startWorker(process.machine.name))
+    if (isKilled && random.chance(0.5))
+      this.world.after(random.between(0, 20), () => this.#cluster.sawDie(process.name))
   }
 
-  #scheduleFault(): void {
-    const { world } = this
-    const { random } = world
-    const strike = random.pick([
-      () => this.#crash(),
-      () => this.#freeze(),
-      () => this.#freeze(),
-      () => this.#refuse(),
-      () => this.#stop(),
-      () => this.#jump(),
-    ])
-    world.after(random.between(0, faultsEndMs - 1), strike)
-  }
-
-  #anyWorker(): SimulatedWorker | undefined {
-    return this.#workers.size === 0 ? undefined : this.world.random.pick([...this.#workers.values()])
-  }
-
-  #crash(): void {
-    const worker = this.#anyWorker()
-    if (worker !== undefined) this.#kill(worker.process)
-  }
-
-  /** Often just longer than the lease: it goes on with what somebody else has by then. */
-  #freeze(): void {
-    const { random } = this.world
-    this.#counts.pauses++
-    const ms = random.chance(0.6) ? random.between(leaseMs, 1.3 * leaseMs) : random.between(10, 3 * leaseMs)
-    this.#anyWorker()?.process.freeze(ms)
-  }
-
-  #refuse(): void {
-    const { random } = this.world
-    const service = random.pick(['broker', 'store'] as const)
-    this.#counts.outages++
-    this.world.tell(service, () => 'refuses')
-    this.#cluster.down.add(service)
-    this.world.after(random.between(10, 1.5 * leaseMs), () => this.#cluster.down.delete(service))
-  }
-
-  #stop(): void {
-    const worker = this.#anyWorker()
-    if (worker === undefined || worker.isStopping) return
-    this.#counts.stops++
-    const graceMs = this.world.random.between(0, 200)
-    worker.process.do(() => void worker.stop(graceMs))
-  }
-
-  #jump(): void {
-    this.#counts.jumps++
-    this.world.wallJumpMs += this.world.random.between(-2000, 2000)
-  }
-
-  #calm(): void {
-    this.#faults.active = false
-    this.#cluster.down.clear()
-    this.world.tell('faults', () => 'are over')
-  }
-
-  /** Sends until it is known to be accepted: an answer that was lost makes a second message of the same id. */
-  async #publish(plan: TaskPlan): Promise<void> {
-    const backend = this.#cluster.connect(this.#producer)
-    const publication = this.#publication(plan)
-    const { revokeAfterMs } = plan
-    if (revokeAfterMs !== undefined) this.world.after(revokeAfterMs, () => this.#revoke(plan.id))
-    for (let isAccepted = false; !isAccepted;) {
-      const outcomes = await backend.publish([publication]).catch(() => [])
-      isAccepted = outcomes[0]?.accepted === 'yes'
-      if (!isAccepted) await new Promise<void>(resolve => void this.world.after(50, resolve))
+  #targetOn(machine: string): Target | undefined {
+    const worker = this.#workers.get(machine)
+    if (worker !== undefined) {
+      const { process } = worker
+      return {
+        process,
+        tasks: () => this.#ledger.heldBy(process),
+        kill: () => this.#endWorker(process, true),
+        stop: graceMs => process.do(() => void worker.stop(graceMs)),
+      }
     }
-    this.#ledger.entry(plan.id).acknowledged = true
+    const caller = this.#callers.get(machine)
+    if (caller === undefined) return undefined
+    return {
+      process: caller.process,
+      tasks: () => [...caller.calling],
+      kill: () => this.#killCaller(caller),
+      stop: () => undefined,
+    }
   }
 
-  #publication({ id, name, etaAfterMs, expiresAfterMs }: TaskPlan): Publication {
-    const { now, monotonic } = this.world.now()
-    const due = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : now + ms)
-    const [etaAt, expiresAt] = [due(etaAfterMs), due(expiresAfterMs)]
-    const message = { id, task: name, retries: 0, rootId: id, etaAt, expiresAt, headers: {} }
-    const record = { id, state: 'PENDING', retries: 0, delivery: 0, seq: Math.floor(monotonic * 1000), at: now }
-    // half of the etas are the broker's to wait for, half the worker's
-    const notBefore = this.world.random.chance(0.5) ? etaAt : undefined
-    return { id, queue: queueName, message: encodeTask(message, '[[],{},{}]'), notBefore, record }
+  /** Its calls are never repeated: they were accepted, or they were not. */
+  #killCaller({ process }: Caller): void {
+    this.world.tell(process.name, () => 'is killed')
+    process.kill()
+    this.#cluster.disconnect(process)
   }
 
-  #revoke(id: string): void {
-    this.world.tell('caller', () => `revokes ${id}`)
-    this.#revoked.add(id)
-    for (const worker of this.#workers.values()) worker.revoke(id)
+  /** Its calls come from different callers, if there are several. A caller that has died calls no more. */
+  #scheduleTask(task: TaskPlan, index: number): void {
+    const { publishAfterMs, repeatAfterMs, twinAfterMs, revoke, id } = task
+    const callers = [...this.#callers.values()]
+    const at = (afterMs: number | undefined, nth: number, call: (caller: Caller) => void): void => {
+      const caller = callers[(index + nth) % callers.length]
+      if (afterMs !== undefined && caller !== undefined) this.world.after(publishAfterMs + afterMs, () => call(caller))
+    }
+    at(0, 0, caller => caller.send(task))
+    at(repeatAfterMs, 1, caller => caller.sendAgain(task))
+    at(twinAfterMs, 1, caller => caller.send(task, true))
+    at(revoke?.afterMs, 1, caller => caller.revoke(id, revoke?.terminate === true))
   }
 }
 
 /** Plays histories side by side, so that they share the turns of the event loop: each step's promises settle before the next. */
-export async function simulate(seeds: Iterable<number>, options: SimulateOptions = {}): Promise<History[]> {
-  const waiting = seeds[Symbol.iterator]()
-  const histories: History[] = []
+export async function playAll(
+  plans: Iterable<HistoryPlan>,
+  options: SimulateOptions,
+  onEnd: (history: History) => void,
+): Promise<void> {
+  const waiting = plans[Symbol.iterator]()
   let playing: Simulation[] = []
   for (;;) {
     for (let next; playing.length < 100 && !(next = waiting.next()).done;)
       playing.push(new Simulation(next.value, options))
-    if (playing.length === 0) return histories
-    playing = playing.filter(each => each.step() || !histories.push(each.history()))
+    if (playing.length === 0) return
+    playing = playing.filter(each => each.step() || onEnd(each.history()))
     await new Promise(resolve => setImmediate(resolve))
   }
+}
+
+/** Plays the histories of these seeds. */
+export async function simulate(seeds: Iterable<number>, options: SimulateOptions = {}): Promise<History[]> {
+  const { only, luck } = options
+  const plans = function* (): Iterable<HistoryPlan> {
+    for (const seed of seeds) yield only === undefined ? planHistory(seed) : keepOnly(planHistory(seed), only, luck)
+  }
+  const histories: History[] = []
+  await playAll(plans(), options, history => void histories.push(history))
+  return histories
 }

@@ -18,11 +18,11 @@ interface KindOfTask {
   readonly runs: number
 }
 
-const retry = { max: 2, backoff: 'exponential', delayMs: 40, maxDelayMs: 400, jitter: true } as const
+const retry = { max: 2, backoff: 'exponential', delayMs: 700, maxDelayMs: 1200, jitter: true } as const
 const late: TaskPolicy = { retry, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
 const error: ErrorDocument = { type: 'Error', message: 'no luck', retryable: true }
 const value = (retries: number): Fate => ({ kind: 'returned', value: `"after ${retries} retries"` })
-const retrying: Fate = { kind: 'retry', error: { ...error, type: 'Retry' }, countdownMs: 30 }
+const retrying: Fate = { kind: 'retry', error: { ...error, type: 'Retry' }, countdownMs: 700 }
 
 const kinds = {
   returns: { policy: late, fate: value, ends: 'SUCCESS', runs: 1 },
@@ -65,7 +65,11 @@ export interface TaskPlan {
   readonly heeds: boolean
   readonly etaAfterMs: number | undefined
   readonly expiresAfterMs: number | undefined
-  readonly revokeAfterMs: number | undefined
+  readonly revoke: { readonly afterMs: number; readonly terminate: boolean } | undefined
+  /** It is sent with an idempotency key, and so long after the first call another one uses the same, with an id of its own. */
+  readonly twinAfterMs: number | undefined
+  /** So long after the first call another one sends it again, under the same id. */
+  readonly repeatAfterMs: number | undefined
 }
 
 const ordinary: readonly Kind[] = [
@@ -77,7 +81,7 @@ const poisons: readonly Kind[] = ['kills its process', 'kills its thread']
 
 /** Most histories are of ordinary tasks; some have a poisonous one, a few an unknown one. */
 export function planTasks(random: Random, count: number, hasFaults: boolean): TaskPlan[] {
-  const plans = Array.from({ length: count }, (_, index) => planTask(random, `t${index}`, random.pick(ordinary)))
+  const plans = Array.from({ length: count }, (_, index) => planTask(random, `t${index + 1}`, random.pick(ordinary)))
   if (hasFaults && random.chance(0.3)) plans.push(planTask(random, 'poison', random.pick(poisons)))
   if (random.chance(0.05)) plans.push(planTask(random, 'unknown', 'unknown name'))
   return plans
@@ -86,14 +90,28 @@ export function planTasks(random: Random, count: number, hasFaults: boolean): Ta
 function planTask(random: Random, id: string, name: Kind): TaskPlan {
   const maybe = (probability: number, most: number): number | undefined =>
     random.chance(probability) ? random.between(0, most) : undefined
+  const revokeAfterMs = maybe(0.15, random.pick([20, 400, 1500]))
   return {
     id,
     name,
     publishAfterMs: random.between(0, 400),
-    durationMs: random.chance(0.25) ? random.between(40, 400) : random.between(0, 12),
+    durationMs: random.chance(0.3) ? random.between(40, 400) : random.between(0, 12),
     heeds: random.chance(0.7),
-    etaAfterMs: maybe(0.1, 1500),
+    etaAfterMs: maybe(0.12, 1500),
     expiresAfterMs: maybe(0.06, 200),
-    revokeAfterMs: maybe(0.08, 400),
+    revoke: revokeAfterMs === undefined ? undefined : { afterMs: revokeAfterMs, terminate: random.chance(0.5) },
+    ...planOtherCall(random),
   }
+}
+
+/** One more call for it, at most. */
+function planOtherCall(random: Random): Pick<TaskPlan, 'twinAfterMs' | 'repeatAfterMs'> {
+  const isTwin = random.chance(0.25)
+  const afterMs = random.chance(0.2) ? random.between(0, random.pick([10, 300, 1500])) : undefined
+  return { twinAfterMs: isTwin ? afterMs : undefined, repeatAfterMs: isTwin ? undefined : afterMs }
+}
+
+/** The id the second call of an idempotency key brings along. */
+export function twinId(id: string): string {
+  return `${id}twin`
 }

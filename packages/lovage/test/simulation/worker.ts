@@ -1,54 +1,70 @@
-/** One life of a simulated worker: the real Executor over a simulated pool, with the fetching and the stop of the real Worker. */
+/** One life of a simulated worker: the real Executor and Revokes over a simulated pool, with the fetching and the stop of the real Worker. */
 import type { Backend } from '../../src/backend.ts'
-import type { Pool, RunRequest, RunReport, RunResult, AbortReason } from '../../src/pools/pool.ts'
+import type { Delivery } from '../../src/broker.ts'
 import type { Timer } from '../../src/core/clock.ts'
-import type { ErrorDocument } from '../../src/core/record.ts'
+import { coerceError } from '../../src/core/errors.ts'
 import { Executor } from '../../src/worker/executor.ts'
-import type { Cluster } from './cluster.ts'
-import type { Ledger } from './invariants.ts'
+import { Revokes } from '../../src/worker/revokes.ts'
+import { queueName } from './cluster.ts'
+import { connect, type Wiring } from './connect.ts'
+import type { Life } from './entry.ts'
+import type { Ledger } from './ledger.ts'
+import { leaseMs } from './plan.ts'
+import { SimulatedPool } from './pool.ts'
+import type { Process } from './process.ts'
 import { kindOf } from './tasks.ts'
-import { Process, type World } from './world.ts'
+import type { World } from './world.ts'
 
-export interface WorkerSetup {
+export interface WorkerSetup extends Wiring {
   readonly world: World
-  readonly cluster: Cluster
   readonly ledger: Ledger
-  readonly slots: number
-  readonly leaseMs: number
-  /** Behind lost wake-ups; undefined: nothing is. */
-  readonly pollMs: number | undefined
-  readonly revoked: ReadonlySet<string>
-  readonly onKill: (process: Process) => void
+  /** The process ends: of its own will, or because a task kills it. */
+  readonly onEnd: (process: Process, isKilled: boolean) => void
 }
 
-const unheeded = 100
+const pollMs = 1000
+const unheededMs = 100
+/** What a stop may take beyond the grace: two rounds of insisting, the pool, and a broker that does not answer. */
+const stopMarginMs = 6 * unheededMs + 400
+/** The heartbeat, and the poll behind lost wake-ups. */
+const timersAtRest = 2
 
 export class SimulatedWorker {
   readonly process: Process
   readonly #setup: WorkerSetup
-  readonly #backend: Backend
   readonly #executor: Executor
+  readonly #backend: Backend
   readonly #pool: SimulatedPool
+  readonly #revokes = new Revokes()
+  readonly #timers: Timer[] = []
+  #watchesSince = Infinity
   #prefetch: number
-  #isFetching = false
-  #isStopping = false
+  #onFetched: (() => void) | undefined
+  /** Its subscription has ended: nothing is taken any more. */
+  #isClosed = false
+  /** Under way; what it brings after the worker began to stop is dropped, and given back when it leaves. */
+  #fetching: Promise<void> | undefined
+  /** starting → working (listens for revokes) → stopping */
+  #state: 'starting' | 'working' | 'stopping' = 'starting'
 
-  constructor(setup: WorkerSetup, name: string) {
+  constructor(setup: WorkerSetup, process: Process) {
     this.#setup = setup
-    this.process = new Process(setup.world, name)
-    this.#backend = setup.cluster.connect(this.process)
-    this.#pool = new SimulatedPool(setup, this.process)
+    this.process = process
+    this.#backend = connect(setup, process)
+    this.#pool = this.#createPool()
     this.#executor = this.#createExecutor()
     this.#prefetch = this.#executor.prefetch
-    const { cluster, leaseMs, pollMs } = setup
-    cluster.listen(this.process, () => this.#fetch())
-    this.process.clock.every(leaseMs / 3, () => void cluster.heartbeat(this.process, name).catch(() => undefined))
-    if (pollMs !== undefined) this.process.clock.every(pollMs, () => this.#fetch())
-    this.#fetch()
+    setup.world.tell(process.name, () => 'starts')
+    void this.#begin()
   }
 
   get isStopping(): boolean {
-    return this.#isStopping
+    return this.#state === 'stopping'
+  }
+
+  /** Nothing is held, nothing runs. */
+  get isIdle(): boolean {
+    return this.#executor.heldCount === 0 && this.#pool.stats().running === 0
   }
 
   /** It dies: what runs in it does not end by itself. */
@@ -56,62 +72,177 @@ export class SimulatedWorker {
     this.#pool.cutAll()
   }
 
-  revoke(id: string): void {
-    this.process.do(() => this.#executor.revoke(id, false, unheeded))
+  /** What is left of it when all has drained and it idles; undefined: nothing too much. */
+  leftovers(): string | undefined {
+    if (this.#state !== 'working' || this.process.state !== 'living') return undefined
+    const { name, timerCount } = this.process
+    if (!this.isIdle) return `${name} holds ${this.#executor.heldCount} deliveries after all has drained`
+    return timerCount === timersAtRest ? undefined : `${name} idles with ${timerCount} timers, not ${timersAtRest}`
   }
 
   /** As `Worker.stop`: takes no more, gives back what has not started, lets the rest end, then insists. */
   async stop(graceMs: number): Promise<void> {
-    const { cluster, world } = this.#setup
-    this.#isStopping = true
+    const { cluster, world, network, onEnd } = this.#setup
+    if (this.#state === 'stopping') return
+    // told to stop while it starts: it has nothing yet
+    if (this.#state === 'starting') return onEnd(this.process, false)
+    const startedAt = world.nowMs - this.process.frozenMs
+    this.#state = 'stopping'
     world.tell(this.process.name, () => 'stops')
+    cluster.unlisten(this.process)
+    await this.#endSubscription()
     this.#executor.returnUnstarted()
     await this.#atMost(graceMs)
-    this.#executor.abortAll(unheeded)
-    await this.#atMost(2 * unheeded)
+    if (this.#executor.heldCount > 0) {
+      this.#executor.abortAll(unheededMs)
+      await this.#atMost(2 * unheededMs)
+    }
     await this.#pool.stop()
-    await this.#atMost(2 * unheeded)
-    await cluster.leave(this.process, this.process.name).catch(() => undefined)
-    if (this.process.state === 'living') this.#setup.onKill(this.process)
+    await this.#atMost(unheededMs)
+    this.#executor.abandon()
+    this.#revokes.stop()
+    for (const timer of this.#timers) if (this.#setup.breakage !== 'leaked-timer') timer.cancel()
+    const owner = this.process.name
+    const left = network.call({
+      process: this.process,
+      service: 'broker',
+      tasks: [],
+      effect: () => cluster.leave(this.process, owner),
+    })
+    const isClean = await left.then(
+      () => true,
+      () => false,
+    )
+    if (this.process.state === 'dead') return
+    this.#judgeStop(isClean, world.nowMs - this.process.frozenMs - startedAt - graceMs)
+    onEnd(this.process, false)
+  }
+
+  /** What is on its way still comes, or it is too late for it: it is given back with the connection. */
+  async #endSubscription(): Promise<void> {
+    if (this.#fetching !== undefined)
+      await new Promise<void>(resolve => {
+        const timer = this.process.clock.after(unheededMs, resolve)
+        this.#onFetched = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+    this.#isClosed = true
+  }
+
+  #judgeStop(isClean: boolean, overtimeMs: number): void {
+    const { ledger, cluster } = this.#setup
+    const { name, timerCount } = this.process
+    const late = overtimeMs > stopMarginMs ? `${name} took ${overtimeMs} ms more than its grace` : undefined
+    ledger.judge('17 a clean stop leaves nothing and ends in time', late)
+    if (timerCount > 0) ledger.judge('13 nothing stays behind', `${name} ended with ${timerCount} timers`)
+    if (!isClean) return
+    const held = cluster.heldBy(name)
+    const left = held > 0 ? `${name} left ${held} deliveries unsettled` : undefined
+    ledger.judge('17 a clean stop leaves nothing and ends in time', left)
+    const listeners = cluster.listeners(this.process)
+    if (listeners > 0) ledger.judge('13 nothing stays behind', `${name} left ${listeners} listeners`)
+  }
+
+  /** Listens for revokes before it takes anything; a supervisor tries again when it cannot. */
+  async #begin(): Promise<void> {
+    const { cluster, breakage } = this.#setup
+    const { clock, name } = this.process
+    try {
+      await this.#listenForRevokes()
+    } catch {
+      if (this.#state === 'starting') this.process.later(50, () => void this.#begin())
+      return
+    }
+    if (this.#state !== 'starting') return
+    this.#state = 'working'
+    cluster.listen(this.process, () => this.#fetch())
+    const heartbeat = (): void => void this.#ask(() => cluster.heartbeat(name)).catch(() => undefined)
+    this.#timers.push(clock.every(leaseMs / 3, heartbeat))
+    this.#timers.push(clock.every(pollMs, () => breakage !== 'lost-wakeup' && this.#fetch()))
+    this.#fetch()
+  }
+
+  async #listenForRevokes(): Promise<void> {
+    // not after the server began to tell
+    const since = this.#setup.world.nowMs
+    await this.#revokes.start(this.#backend.coordination, (id, { terminate }) =>
+      this.#executor.revoke(id, terminate, unheededMs),
+    )
+    this.#watchesSince = since
+  }
+
+  #ask<T>(effect: () => T): Promise<T> {
+    return this.#setup.network.call({ process: this.process, service: 'broker', tasks: [], effect })
+  }
+
+  #createPool(): SimulatedPool {
+    const { world, ledger, plan, breakage, onEnd } = this.#setup
+    const since = (): number => this.#watchesSince
+    const life: Life = {
+      process: this.process,
+      slots: plan.slots,
+      get watchesSince() {
+        return since()
+      },
+      knowsRevoked: id => this.#revokes.find(id) !== undefined,
+    }
+    const slots = breakage === 'unlimited-pool' ? Infinity : plan.slots
+    return new SimulatedPool({ world, ledger, life, slots, onKill: () => onEnd(this.process, true) })
   }
 
   #createExecutor(): Executor {
-    const { world, revoked, slots } = this.#setup
+    const { world, ledger, plan } = this.#setup
     return new Executor({
       backend: this.#backend,
       pool: this.#pool,
-      slots,
+      slots: plan.slots,
       clock: this.process.clock,
-      random: () => world.random.next(),
+      random: () => this.process.random.next(),
       startedValue: '{}',
+      sender: { origin: this.process.name, queueOf: () => queueName },
       findTask: name => {
-        const { policy } = kindOf(name)
+        const known = kindOf(name).policy
+        const runsAgain = this.#setup.breakage === 'early-ack-runs-again'
+        const policy = known && { ...known, acksLate: known.acksLate || runsAgain }
         return policy && { policy, softTimeLimitMs: undefined, timeLimitMs: undefined }
       },
-      isRevoked: id => (revoked.has(id) ? { terminate: false } : undefined),
+      isRevoked: id => this.#revokes.find(id),
       onPrefetch: prefetch => {
         this.#prefetch = prefetch
         this.#fetch()
       },
       events: {
-        received: run => void this.#pool.tokens.set(run.runId, run.delivery.token),
+        received: run => {
+          this.#pool.tokens.set(run.runId, run.delivery.token)
+          ledger.received(run.delivery.token, run)
+        },
         settled: () => this.#fetch(),
-        trouble: (error, what) => world.tell(this.process.name, () => `could not ${what}: ${error.message}`),
+        trouble: (error, what) =>
+          world.tell(this.process.name, () => `could not ${what}: ${coerceError(error).message}`),
       },
     })
   }
 
   #fetch(): void {
+    const { network, cluster } = this.#setup
     const limit = this.#prefetch - this.#executor.heldCount
-    if (this.#isFetching || this.#isStopping || limit <= 0) return
-    this.#isFetching = true
-    this.#setup.cluster.claim(this.process, this.process.name, limit).then(
-      deliveries => {
-        this.#isFetching = false
-        if (deliveries.length > 0) this.#executor.accept(deliveries)
-      },
-      () => (this.#isFetching = false),
+    if (this.#fetching !== undefined || this.#state !== 'working' || limit <= 0) return
+    const { process } = this
+    const effect = (): ReturnType<typeof cluster.claim> =>
+      this.#state === 'working' ? cluster.claim(process, process.name, limit) : []
+    const fetching = network.call({ process, service: 'broker', tasks: [], isSession: true, effect })
+    this.#fetching = fetching.then(
+      deliveries => this.#fetched(deliveries),
+      () => this.#fetched([]),
     )
+  }
+
+  #fetched(deliveries: readonly Delivery[]): void {
+    this.#fetching = undefined
+    if (deliveries.length > 0 && !this.#isClosed) this.#executor.accept(deliveries)
+    this.#onFetched?.()
   }
 
   #atMost(ms: number): Promise<void> {
@@ -123,126 +254,4 @@ export class SimulatedWorker {
       })
     })
   }
-}
-
-interface PoolRun {
-  readonly request: RunRequest
-  readonly onReport: (report: RunReport) => void
-  readonly end: (result: RunResult) => void
-  timer: Timer | undefined
-}
-
-/** Runs the fates of tasks.ts in so many slots; isolated runs have a process of their own. */
-class SimulatedPool implements Pool {
-  readonly capabilities = { killable: true }
-  readonly tokens = new Map<number, string>()
-  readonly #setup: WorkerSetup
-  readonly #process: Process
-  readonly #waiting: PoolRun[] = []
-  readonly #running = new Map<number, PoolRun>()
-
-  constructor(setup: WorkerSetup, process: Process) {
-    this.#setup = setup
-    this.#process = process
-  }
-
-  async start(): Promise<void> {}
-
-  stats(): { readonly slots: number; readonly running: number } {
-    return { slots: this.#setup.slots, running: this.#running.size }
-  }
-
-  run(request: RunRequest, onReport: (report: RunReport) => void): Promise<RunResult> {
-    return new Promise(resolve => {
-      this.#waiting.push({ request, onReport, end: resolve, timer: undefined })
-      this.#pump()
-    })
-  }
-
-  abort(runId: number, reason: AbortReason, forceAfterMs?: number): void {
-    const index = this.#waiting.findIndex(({ request }) => request.runId === runId)
-    const run = index < 0 ? this.#running.get(runId) : this.#waiting.splice(index, 1)[0]
-    if (run === undefined) return
-    const error = { type: reason, message: 'told to stop', retryable: false }
-    if (index >= 0) return run.end({ kind: 'aborted', reason, began: false, error })
-    this.#cut(run)
-    if (this.#plan(run).heeds) this.#endAfter(run, 1, { kind: 'aborted', reason, began: true, error })
-    else if (forceAfterMs !== undefined) this.#endAfter(run, forceAfterMs, forced(reason, error))
-  }
-
-  takeBack(runId: number): void {
-    if (!this.#running.has(runId)) this.abort(runId, 'shutdown')
-  }
-
-  async stop(): Promise<void> {
-    for (const run of [...this.#running.values(), ...this.#waiting.splice(0)]) this.#lose(run, false)
-  }
-
-  #plan({ request }: PoolRun): ReturnType<Ledger['entry']>['plan'] {
-    return this.#setup.ledger.entry(request.id).plan
-  }
-
-  /** The books know that this run may not end by itself. */
-  #cut({ request }: PoolRun): void {
-    this.#setup.ledger.entry(request.id).cutRuns++
-  }
-
-  #pump(): void {
-    while (this.#running.size < this.#setup.slots) {
-      const run = this.#waiting.shift()
-      if (run === undefined) return
-      this.#start(run)
-    }
-  }
-
-  #start(run: PoolRun): void {
-    const { ledger, world } = this.#setup
-    const { runId, id, message, isolated } = run.request
-    this.#running.set(runId, run)
-    const entry = ledger.entry(id)
-    const fate = kindOf(entry.plan.name).fate(Number(message.headers['retries']), entry.runs.size)
-    ledger.ran(this.tokens.get(runId) ?? '', id)
-    world.tell(this.#process.name, () => `runs ${id} (${entry.plan.name})${isolated === true ? ' alone' : ''}`)
-    const { durationMs } = entry.plan
-    if (durationMs > 40) this.#process.clock.after(durationMs / 2, () => this.#progress(run))
-    if (fate.kind !== 'kills') return this.#endAfter(run, durationMs, fate)
-    run.timer = this.#process.clock.after(durationMs, () => this.#kill(run, fate.what))
-  }
-
-  #progress(run: PoolRun): void {
-    const { runId } = run.request
-    if (this.#running.get(runId) === run) run.onReport({ kind: 'progress', runId, progress: { current: 1, total: 2 } })
-  }
-
-  #kill(run: PoolRun, what: 'process' | 'thread'): void {
-    if (run.request.isolated === true) this.#lose(run, true, true)
-    else if (what === 'process') this.#setup.onKill(this.#process)
-    else for (const other of this.#running.values()) if (other.request.isolated !== true) this.#lose(other, true)
-  }
-
-  #lose(run: PoolRun, suspect: boolean, alone = false): void {
-    this.#cut(run)
-    const error = { type: 'WorkerLostError', message: 'it is gone', retryable: false }
-    this.#endAfter(run, 0, { kind: 'lost', error, alone, suspect })
-  }
-
-  #endAfter(run: PoolRun, ms: number, result: RunResult): void {
-    run.timer?.cancel()
-    run.timer = this.#process.clock.after(ms, () => {
-      this.#running.delete(run.request.runId)
-      run.end(result)
-      this.#pump()
-    })
-  }
-
-  /** What runs when the process dies is cut short. */
-  cutAll(): void {
-    for (const run of this.#running.values()) this.#cut(run)
-  }
-}
-
-/** As the threads pool ends a run by force: a stopping worker's may run again elsewhere. */
-function forced(reason: AbortReason, error: ErrorDocument): RunResult {
-  if (reason === 'shutdown') return { kind: 'lost', alone: false, suspect: false, error }
-  return { kind: 'killed', reason: 'terminated', error }
 }

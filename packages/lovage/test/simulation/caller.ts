@@ -1,0 +1,91 @@
+/**
+ * A process that sends tasks and revokes them, through the app that ships. It asks again until it is told that the task
+ * was accepted, as those do who must not lose a call.
+ */
+import { AppState } from '../../src/app/app-state.ts'
+import { createResult } from '../../src/app/async-result.ts'
+import { publishOnce } from '../../src/app/idempotency.ts'
+import { publishCalls, type Call } from '../../src/app/publish.ts'
+import { sleep } from '../../src/core/clock.ts'
+import { connect, type Wiring } from './connect.ts'
+import type { Coverage } from './coverage.ts'
+import type { Ledger } from './ledger.ts'
+import type { Process } from './process.ts'
+import { twinId, type TaskPlan } from './tasks.ts'
+import type { World } from './world.ts'
+
+export interface CallerSetup extends Wiring {
+  readonly world: World
+  readonly ledger: Ledger
+  readonly coverage: Coverage
+}
+
+const pauseMs = 50
+
+export class Caller {
+  readonly process: Process
+  readonly #setup: CallerSetup
+  readonly #app: AppState
+  /** Ids of calls that have not come to their end. */
+  readonly calling: Set<string> = new Set()
+
+  constructor(setup: CallerSetup, process: Process) {
+    this.process = process
+    this.#setup = setup
+    this.#app = new AppState('simulated', {})
+    this.#app.takeOver(connect(setup, process), process.clock)
+  }
+
+  /** The call of a plan. @param isTwin with the same idempotency key, and an id of its own. */
+  send(plan: TaskPlan, isTwin = false): void {
+    this.process.do(() => void this.#insist(plan.id, () => this.#send(plan, isTwin)))
+  }
+
+  sendAgain(plan: TaskPlan): void {
+    this.process.do(() => {
+      this.#setup.coverage.strike('sent again', plan.id)
+      this.#setup.world.tell(this.process.name, () => `sends ${plan.id} again`)
+      void this.#insist(plan.id, () => this.#send(plan, false))
+    })
+  }
+
+  revoke(id: string, terminate: boolean): void {
+    this.process.do(() => {
+      this.#setup.coverage.strike('revoke', id)
+      this.#setup.world.tell(this.process.name, () => `revokes ${id}`)
+      const { clock } = this.#app
+      const result = createResult({ clock, backend: () => this.#app.backend() }, id)
+      void this.#insist(id, () => result.revoke({ terminate }))
+    })
+  }
+
+  async #send(plan: TaskPlan, isTwin: boolean): Promise<void> {
+    const call = callOf(plan, isTwin ? twinId(plan.id) : plan.id)
+    const hasKey = plan.twinAfterMs !== undefined
+    const sent = hasKey ? (await publishOnce(this.#app, call, plan.id)).id : (await publishCalls(this.#app, [call]))[0]
+    this.#setup.world.tell(this.process.name, () => `knows that ${sent} is accepted`)
+    if (sent !== undefined) this.#setup.ledger.acknowledged(sent)
+  }
+
+  async #insist(id: string, attempt: () => Promise<void>): Promise<void> {
+    this.calling.add(id)
+    for (;;) {
+      try {
+        await attempt()
+        this.calling.delete(id)
+        return
+      } catch (error) {
+        this.#setup.world.tell(this.process.name, () => `${id}: ${error instanceof Error ? error.message : ''}`)
+        await sleep(this.process.clock, pauseMs)
+      }
+    }
+  }
+}
+
+function callOf({ name, etaAfterMs, expiresAfterMs }: TaskPlan, taskId: string): Call {
+  const times = {
+    ...(etaAfterMs === undefined ? {} : { countdownMs: etaAfterMs }),
+    ...(expiresAfterMs === undefined ? {} : { expiresInMs: expiresAfterMs }),
+  }
+  return { name, definition: undefined, wire: { args: [], kwargs: {} }, options: { taskId, queue: 'celery', ...times } }
+}
