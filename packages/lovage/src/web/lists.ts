@@ -31,7 +31,8 @@ export class Lists {
   /** The newest tasks of the last look: where the new ones begin. Undefined before the first. */
   #seen: ReadonlySet<string> | undefined
   #timer: Timer | undefined
-  #isLooking = false
+  /** The look under way. */
+  #looking: Promise<void> | undefined
 
   constructor(app: AppInternals, limits: WebLimits) {
     this.#app = app
@@ -66,17 +67,17 @@ export class Lists {
     this.#followers.clear()
   }
 
-  async #look(): Promise<void> {
-    if (this.#isLooking) return
-    this.#isLooking = true
+  #look(): Promise<void> {
+    return (this.#looking ??= this.#lookOnce().finally(() => (this.#looking = undefined)))
+  }
+
+  async #lookOnce(): Promise<void> {
     try {
       const { fresh, newest } = await this.#readNew(this.#seen)
       this.#seen = newest
       for (const state of fresh) this.#tell(state)
     } catch {
       // the store is away: what came meanwhile is found by the next look
-    } finally {
-      this.#isLooking = false
     }
   }
 

@@ -69,7 +69,9 @@ function abortsWith(request: IncomingMessage, response: ServerResponse): AbortSi
 
 async function toRequest(request: NodeRequest, signal: AbortSignal | undefined): Promise<Request> {
   const body = await bodyOf(request)
-  const url = `http://${request.headers.host ?? 'localhost'}${request.url ?? '/'}`
+  // HTTP/2 has another word for the host
+  const host = request.headers.host ?? request.headers[':authority'] ?? 'localhost'
+  const url = `http://${String(host)}${request.url ?? '/'}`
   const { method = 'GET' } = request
   return new Request(url, {
     method,

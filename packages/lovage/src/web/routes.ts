@@ -8,15 +8,13 @@ import type { AppInternals } from '../app/internals.ts'
 import type { AnyLovage } from '../app/lovage.ts'
 import { assertOptionNames } from '../app/options.ts'
 import type { AsyncResult, States, TaskHandle } from '../app/types.ts'
-import { coerceError, describe, InvalidArgumentError, LovageError } from '../core/errors.ts'
-import { printableLine } from '../core/printable.ts'
-import { redactText } from '../core/redact.ts'
+import { coerceError, describe, InvalidArgumentError } from '../core/errors.ts'
 import { Access } from './access.ts'
 import type { Authorize } from './access.ts'
 import { notFound, problem, secured } from './answers.ts'
 import { BrowserScript } from './browser-script.ts'
 import { defaultBasePath } from './contract.ts'
-import type { ListHandle, ProblemCode, StreamRequest } from './contract.ts'
+import type { ListHandle, StreamRequest } from './contract.ts'
 import { HandleKeys } from './handle-keys.ts'
 import { Hub } from './hub.ts'
 import { Lists } from './lists.ts'
@@ -26,6 +24,7 @@ import { readJsonObject, RequestProblem } from './requests.ts'
 import { sayGoodbyeOnSignals } from './shutdown.ts'
 import { Streams } from './stream-answers.ts'
 import { answerRevoke, answerSnapshot } from './task-answers.ts'
+import { tellTrouble } from './trouble.ts'
 import { defaultLimits } from './web-limits.ts'
 import type { WebLimits } from './web-limits.ts'
 
@@ -179,11 +178,8 @@ function closing(): Response {
 /** The store that is away, the app's own hook that throws: whoever asks may ask again. What it was is for our log only. */
 function toProblem(error: Error): Response {
   if (error instanceof RequestProblem) return problem(error.code, error.message)
-  const code: ProblemCode = 'unavailable'
-  const label = error instanceof LovageError ? error.code : error.name
-  const reason = printableLine(redactText(`${label}: ${error.message}`), 1000)
-  process.stderr.write(`lovage: a request for a task could not be answered: ${reason}\n`)
-  return problem(code, 'This cannot be answered now: try again', { 'retry-after': '2' })
+  tellTrouble(error)
+  return problem('unavailable', 'This cannot be answered now: try again', { 'retry-after': '2' })
 }
 
 function assertOptions(options: TaskRoutesOptions): void {

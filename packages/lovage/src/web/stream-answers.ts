@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto'
 import type { AppInternals } from '../app/internals.ts'
 import { sleep } from '../core/clock.ts'
+import { coerceError, LovageError } from '../core/errors.ts'
 import type { StoredState } from '../core/record.ts'
 import type { Lookup } from '../result-store.ts'
+import { subjectOf } from './access.ts'
 import type { Access, Claim, Subject } from './access.ts'
 import { problem } from './answers.ts'
 import type { Permission } from './contract.ts'
@@ -15,6 +17,7 @@ import { RequestProblem } from './requests.ts'
 import { Stream } from './sse.ts'
 import type { Followed, HandleEntry, Sink } from './sse.ts'
 import { setStream, transportOf } from './transport.ts'
+import { tellTrouble } from './trouble.ts'
 import type { WebLimits } from './web-limits.ts'
 
 export interface StreamParts {
@@ -52,7 +55,7 @@ export class Streams {
 
   /** Answers at once; what is found follows. @throws {RequestProblem} */
   open(request: Request, given: { readonly handles: unknown; readonly after: unknown }): Response {
-    const handles = assertHandles(given.handles, this.#parts.limits.subscriptions)
+    const handles = assertHandles(given.handles, this.#parts.limits)
     const after = typeof given.after === 'string' ? given.after : (request.headers.get('last-event-id') ?? undefined)
     const release = this.#admit(request, handles)
     if (release === undefined)
@@ -109,7 +112,9 @@ export class Streams {
     for (let tries = 0; !stream.isClosed; tries++) {
       try {
         return await attempt()
-      } catch {
+      } catch (error) {
+        // a store that is away comes back by itself; a hook of the app's that throws is its author's to know of
+        if (tries === 0 && !isPassing(error)) tellTrouble(coerceError(error))
         await sleep(this.#parts.app.clock, Math.min(200 * 2 ** tries, 2000) * (0.5 + Math.random() / 2))
       }
     }
@@ -145,6 +150,8 @@ export class Streams {
     if (claim.kind === 'refused') return { claim, index, tasks: [], mayCome: false }
     const { subject } = claim
     if (subject.kind === 'list') {
+      // without a hook nobody would say yes: no search is made for who has no handle
+      if (claim.kind === 'bare' && !this.#parts.access.asksSession) return { claim, index, tasks: [], mayCome: false }
       const states = await this.#parts.lists.read(subject)
       const tasks = await Promise.all(states.map(async state => await this.#permit(request, claim, state)))
       return { claim, index, tasks: tasks.flat(), mayCome: true }
@@ -204,8 +211,14 @@ export class Streams {
         stream.flush(hub.frame, this.#followTask(stream, entry, { id: state.id, state, allow }))
       }
     }
-    entry.endList = lists.follow(list.subject, state => void take(state).catch(() => undefined))
+    entry.endList = lists.follow(list.subject, state => {
+      take(state).catch((error: unknown) => tellTrouble(coerceError(error)))
+    })
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof LovageError && error.retryable
 }
 
 function withRequest(access: Access, request: Request | undefined): ConstructorParameters<typeof Stream>[0]['renew'] {
@@ -213,12 +226,18 @@ function withRequest(access: Access, request: Request | undefined): ConstructorP
 }
 
 /** @throws {RequestProblem} */
-function assertHandles(given: unknown, most: number): readonly string[] {
+function assertHandles(given: unknown, { subscriptions: most, bareLists }: WebLimits): readonly string[] {
   if (!Array.isArray(given) || given.length === 0 || !given.every(each => typeof each === 'string' && each !== ''))
     throw new RequestProblem('bad-request', 'Expected handles: a list of texts, such as {"handles": ["v1.…"]}')
   if (given.length > most)
     throw new RequestProblem('bad-request', `${given.length} handles: one stream takes ${most} at most`)
+  if (given.filter(isBareList).length > bareLists)
+    throw new RequestProblem('bad-request', `One stream takes ${bareLists} lists at most that have no signed handle`)
   return given as readonly string[]
+}
+
+function isBareList(handle: string): boolean {
+  return !isSigned(handle) && subjectOf(handle).kind === 'list'
 }
 
 /** One browser's, as far as one can tell; its cookies are not kept. Undefined: nothing tells it from others. */

@@ -4,6 +4,8 @@ import { frameMs, heartbeatMs, longestWaitS, subscriptionLimit } from './contrac
 export interface WebLimits {
   /** Handles in one stream's list. */
   readonly subscriptions: number
+  /** Of those, lists that nobody signed: each is a search, before the app's hook can say no. */
+  readonly bareLists: number
   /** Streams open at once with one handle, or one session, from one address. */
   readonly streamsPerHandle: number
   /** New streams a second from one address. */
@@ -28,6 +30,7 @@ export interface WebLimits {
 
 export const defaultLimits: WebLimits = {
   subscriptions: subscriptionLimit,
+  bareLists: 10,
   streamsPerHandle: 6,
   newStreamsPerSecond: 20,
   bodyBytes: 64 * 1024,

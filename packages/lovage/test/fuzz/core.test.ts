@@ -144,7 +144,8 @@ fuzz('texts', {
   'never show the password of a URL': property({
     of: fc.tuple(
       fc.constantFrom('amqp', 'redis', 'postgres', 'sqlite'),
-      fc.oneof(fc.stringMatching(/^[\w:/?#@%!;=&. -]{0,20}$/), anyText),
+      // `;` and a scheme begin another URL: that much must be written with %XX
+      fc.oneof(fc.stringMatching(/^[\w:/?#@%!;=&. -]{0,20}$/), anyText).filter(text => !text.includes('://')),
       fc.constantFrom('host', 'host:5672/vhost', '[::1]/', 'a/b?password=hunter2x', ''),
     ),
     holds([scheme, password, host]) {

@@ -221,7 +221,16 @@ export function createTaskClient(options: TaskClientOptions = {}): TaskClient {
 
   function update(handle: string, entry: Entry): void {
     entry.view = viewOf(handle, entry)
-    for (const listener of entry.listeners) listener()
+    for (const listener of entry.listeners) {
+      try {
+        listener()
+      } catch (error) {
+        // the page's own mistake is for its console: the connection, and who listens beside it, go on
+        getHost().clock.after(0, () => {
+          throw error
+        })
+      }
+    }
   }
 
   function viewOf(handle: string, entry: Entry): HandleView {

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { TestClock } from '../../../src/testing/index.ts'
 import { bearer, kit } from './support.ts'
 
@@ -82,6 +82,33 @@ describe('a stream', () => {
     expect(asked).toBe(2)
   })
 
+  it('tells its server of a hook that throws, and the page once the hook answers', async () => {
+    const log = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    onTestFinished(() => log.mockRestore())
+    let asked = 0
+    const authorize = (): boolean => {
+      if (asked++ === 0) throw new TypeError('no session store')
+      return true
+    }
+    const { put, stream } = await kit({ authorize })
+    await put({ id: 'a', state: 'STARTED' })
+    const page = await stream(['a'])
+    expect((await page.take('snapshot')).data).toMatchObject({ id: 'a' })
+    expect(log.mock.calls.flat().join('')).toMatch('TypeError: no session store')
+  })
+
+  it('makes no search for lists that nobody signed and nobody can allow', async () => {
+    const { backend, put, stream } = await kit()
+    await put({ id: 'a', facts: { owner: 'ada' } })
+    const list = vi.spyOn(backend.results, 'list')
+    const page = await stream(['owner:ada', 'tag:x'])
+    expect([(await page.take('gone')).data, (await page.take('gone')).data]).toEqual([
+      { handle: 0, reason: 'unknown' },
+      { handle: 1, reason: 'unknown' },
+    ])
+    expect(list).not.toHaveBeenCalled()
+  })
+
   it('opens by its address too, for EventSource', async () => {
     const { put, ask, handle } = await kit()
     await put({ id: 'a' })
@@ -97,6 +124,7 @@ describe('a stream', () => {
     ['an empty list', { handles: [] }, 400],
     ['a list of numbers', { handles: [1] }, 400],
     ['no handles', {}, 400],
+    ['11 lists that nobody signed', { handles: Array.from({ length: 11 }, (_, index) => `tag:${index}`) }, 400],
     ['201 handles', { handles: Array.from({ length: 201 }, (_, index) => `id-${index}`) }, 400],
     ['10 MB', { handles: ['x'.repeat(10_000_000)] }, 413],
   ])('is not opened with %s', async (_what, body, status) => {
