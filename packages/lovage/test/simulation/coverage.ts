@@ -5,7 +5,7 @@
 import type { Ledger } from './ledger.ts'
 import { faultKinds, noiseNames } from './plan.ts'
 
-export const taskStates = [
+const taskStates = [
   'absent',
   'queued',
   'delayed',
@@ -22,7 +22,7 @@ export const taskStates = [
 export type TaskState = (typeof taskStates)[number]
 
 /** What the callers do at a bad moment is a fault as well. */
-export const faultNames = [...faultKinds, ...noiseNames, 'revoke', 'sent again'] as const
+const faultNames = [...faultKinds, ...noiseNames, 'revoke', 'sent again'] as const
 export type FaultName = (typeof faultNames)[number]
 
 /** Each pair must come up so often in 20,000 histories. */
@@ -74,6 +74,9 @@ export class Coverage {
           taskStates.map(state => cell(fault, state)),
         ),
       ),
+      '',
+      '– cannot be:',
+      ...reasons().map(([reason, faults]) => `  ${faults.join(', ')}: ${reason}`),
     ].join('\n')
   }
 
@@ -84,6 +87,16 @@ export class Coverage {
 
 function pairs(): [FaultName, TaskState][] {
   return faultNames.flatMap(fault => taskStates.map((state): [FaultName, TaskState] => [fault, state]))
+}
+
+/** Each reason, with the faults it is given for. */
+function reasons(): [string, FaultName[]][] {
+  const all = new Map<string, Set<FaultName>>()
+  for (const [fault, state] of pairs()) {
+    const reason = impossible(fault, state)
+    if (reason !== undefined) all.set(reason, (all.get(reason) ?? new Set()).add(fault))
+  }
+  return [...all].map(([reason, faults]) => [reason, [...faults]])
 }
 
 /** Faults of one process: they befall the tasks it has in hand, as their worker or as their caller. */
@@ -98,7 +111,7 @@ const ofAProcess: ReadonlySet<FaultName> = new Set([
 const nobodys: ReadonlySet<TaskState> = new Set(['absent', 'queued', 'delayed', 'RETRY waiting', 'final'])
 
 /** Why a pair cannot exist; undefined: it can. */
-export function impossible(fault: FaultName, state: TaskState): string | undefined {
+function impossible(fault: FaultName, state: TaskState): string | undefined {
   if (fault === 'lost wake-up' && state !== 'queued' && state !== 'RETRY waiting')
     return 'a wake-up tells of messages that are ready'
   if (fault === 'sent again' && state === 'absent') return 'it is the first call, then'

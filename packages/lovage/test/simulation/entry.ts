@@ -15,7 +15,7 @@ export interface Life {
   knowsRevoked(id: string): boolean
 }
 
-export interface Holding {
+interface Holding {
   readonly process: Process
   /** What the worker knows of it, once it has arrived. */
   run: Run | undefined

@@ -5,7 +5,7 @@ import { decodeTaskHeaders } from '../../src/protocol/task-message.ts'
 import type { Entry, Life } from './entry.ts'
 import { kindOf } from './tasks.ts'
 
-export const invariantNames = [
+const invariantNames = [
   '1 nothing vanishes',
   '2 nothing appears',
   '3 one final result, and its bytes stay',

@@ -31,7 +31,7 @@ export const faultKinds = [
   'broker slow',
   'store slow',
 ] as const
-export type FaultKind = (typeof faultKinds)[number]
+type FaultKind = (typeof faultKinds)[number]
 
 export interface PlannedFault {
   readonly name: string

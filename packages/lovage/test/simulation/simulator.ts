@@ -47,7 +47,7 @@ const lastGraceMs = 2000
 const luckStep = 10_000_019
 const restartAfterMs = { least: 20, most: 300 }
 
-export class Simulation {
+class Simulation {
   readonly world: World
   readonly #plan: HistoryPlan
   readonly #breakage: Breakage | undefined
