@@ -99,6 +99,7 @@ function partsOf({ minutes, seeds, seed, json }: Sizes): Part[] {
       args: ['node_modules/vitest/vitest.mjs', 'run', '--project', 'faults', 'crash-'],
       wants: 0,
     },
+    { name: 'fuzz', what: 'half a minute', args: ['scripts/fuzz.js', '--minutes', '0.5'], wants: 0 },
     {
       name: 'chaos',
       what: `${minutes} minutes, seed ${seed}`,

@@ -12,8 +12,9 @@ export interface Recovery {
   readonly p50: number | undefined
   readonly p99: number | undefined
   readonly max: number | undefined
-  /** Began again, but counted apart. */
+  /** Began again, but counted apart; and the 99th percentile with these. */
   readonly setApart: number
+  readonly p99OfAll: number | undefined
 }
 
 export function measureRecovery(histories: Histories, kind: 'kill' | 'freeze'): Recovery {
@@ -21,7 +22,7 @@ export function measureRecovery(histories: Histories, kind: 'kill' | 'freeze'): 
   const byId = groupBy(histories.effects, ({ id }) => id)
   const disturbances = histories.faults.filter(isDisturbance)
   const samples: number[] = []
-  let setApart = 0
+  const apart: number[] = []
   for (const fault of histories.faults) {
     if (fault.k !== kind || fault.role !== 'worker') continue
     for (const run of cutShort(byPid.get(String(fault.pid)) ?? [], fault.at)) {
@@ -30,12 +31,20 @@ export function measureRecovery(histories: Histories, kind: 'kill' | 'freeze'): 
       if (next === undefined) continue
       const isDisturbed = disturbances.some(({ pid, at }) => pid !== fault.pid && at > fault.at - 1000 && at < next.at)
       const hadTrouble = runs.filter(({ k, at }) => k === 'start' && at <= fault.at).length > 1 + run.retries
-      if (isDisturbed || hadTrouble) setApart++
-      else samples.push(next.at - fault.at)
+      const list = isDisturbed || hadTrouble ? apart : samples
+      list.push(next.at - fault.at)
     }
   }
-  samples.sort((a, b) => a - b)
-  return { count: samples.length, p50: at(samples, 0.5), p99: at(samples, 0.99), max: samples.at(-1), setApart }
+  const sorted = samples.toSorted((a, b) => a - b)
+  const all = [...samples, ...apart].toSorted((a, b) => a - b)
+  return {
+    count: samples.length,
+    p50: at(sorted, 0.5),
+    p99: at(sorted, 0.99),
+    max: sorted.at(-1),
+    setApart: apart.length,
+    p99OfAll: at(all, 0.99),
+  }
 }
 
 function isDisturbance({ k, role }: FaultLine): boolean {

@@ -43,6 +43,7 @@ export function judge({ histories, troubles, settings, driver }: Evidence): Repo
       recovered: queue.recovered,
       regressed: register.regressed,
       parked: queue.parked,
+      'early, not run again': queue.givenUp,
       observations: register.observations,
       kills: count('kill', 'worker'),
       freezes: count('freeze'),
@@ -78,14 +79,19 @@ function withoutProbes(histories: Histories): Histories {
   }
 }
 
-/** A process that ends by itself, though nobody did anything to it: only a full disk is a reason. */
+/** A start that met a full disk or no server is told of it this long afterwards at most. */
+const afterOutageMs = 3000
+
+/** A process that ends by itself, though nobody did anything to it: only a full disk, or no server, is a reason. */
 function ownDeaths({ faults }: Histories): Violation[] {
-  let isFull = false
+  let outageUntil = 0
   const violations: Violation[] = []
-  for (const { k, role, pid, note } of faults) {
-    if (k === 'full') isFull = true
-    if (k === 'free') isFull = false
-    if (k === 'died' && !isFull) violations.push({ rule: 'died by itself', what: `${role} ${pid} ended with ${note}` })
+  for (const { k, role, pid, note, at } of faults) {
+    if (k === 'full') outageUntil = Infinity
+    if (k === 'free') outageUntil = at + afterOutageMs
+    if (k === 'server') outageUntil = at + 5 * afterOutageMs
+    if (k === 'died' && at > outageUntil)
+      violations.push({ rule: 'died by itself', what: `${role} ${pid} ended with ${note}` })
   }
   return violations
 }
@@ -106,8 +112,8 @@ export function formatReport({ settings, figures, afterKill, afterFreeze, violat
   return lines.join('\n')
 }
 
-function formatRecovery({ count, p50, p99, max, setApart, goalMs }: Report['afterKill']): string {
-  const apart = setApart === 0 ? '' : `, ${setApart} set apart`
+function formatRecovery({ count, p50, p99, max, setApart, p99OfAll, goalMs }: Report['afterKill']): string {
+  const apart = setApart === 0 ? '' : `, ${setApart} set apart: with them p99 ${p99OfAll} ms`
   if (p50 === undefined || p99 === undefined) return `no samples${apart}`
   const verdict = p99 <= goalMs ? `goal ${goalMs} ms` : `OVER the goal of ${goalMs} ms`
   return `p50 ${p50} ms, p99 ${p99} ms, max ${max} ms (${count} samples${apart}; ${verdict})`

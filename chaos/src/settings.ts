@@ -39,7 +39,7 @@ usage: npm run chaos -- [options]
   --workers N            (4)
   --producers N          (3)
   --readers N            (2)
-  --kills-per-minute K   of workers; about a fifth as many are frozen (40)
+  --kills-per-minute K   of workers; a quarter as many are frozen (40)
   --freezes-per-minute F
   --rate N               tasks a second (100)
   --lease MS             how long a task belongs to a worker that shows no life (2000)
@@ -89,7 +89,7 @@ export function parseSettings(args: readonly string[]): Settings | 'help' {
     freezesPerMinute: number(
       'freezes-per-minute',
       values['freezes-per-minute'],
-      focus.freezesPerMinute ?? killsPerMinute / 5,
+      focus.freezesPerMinute ?? killsPerMinute / 4,
     ),
     producerKillsPerMinute: focus.producerKillsPerMinute ?? killsPerMinute / 15,
     fillsPerMinute: focus.fillsPerMinute ?? Math.min(1, killsPerMinute),

@@ -11,8 +11,10 @@ import { Impairments } from './impairments.ts'
 const revokeMs = 500
 /** Between the look at the clock and the task's own first line. */
 const startMs = 100
-/** A late result of one that was frozen is known to the others by then. */
+/** A late result of one that was frozen is known to the others by then: they look when they are handed the task. */
 const knownMs = 1000
+/** What is suspected of its workers' deaths is looked up before a process of its own is started for it. */
+const knownWhenAloneMs = 6000
 
 interface Facts {
   readonly notBefore: ReadonlyMap<string, number>
@@ -66,11 +68,12 @@ function checkStart(run: EffectLine, facts: Facts, add: (rule: string, what: str
     add('started before it was due', `${describe(run)}, due at ${facts.notBefore.get(id)}`)
 }
 
-function ranAfterItsEnd({ id, pid, at }: EffectLine, facts: Facts, someoneWasFrozen: boolean): boolean {
+function ranAfterItsEnd({ id, pid, parent, at }: EffectLine, facts: Facts, someoneWasFrozen: boolean): boolean {
   const readyAt = facts.finals.get(id)?.readyAt
   if (readyAt === undefined || at <= readyAt) return false
   if (!someoneWasFrozen) return true
-  return at > readyAt + knownMs && !facts.impairments.wasFrozen(pid, readyAt, at)
+  const graceMs = pid === parent ? knownWhenAloneMs : knownMs
+  return at > readyAt + graceMs && !facts.impairments.wasFrozen(pid, readyAt, at)
 }
 
 /** The first one's worker was gone or frozen before the second began, or the second's was, when the first began. */

@@ -16,8 +16,10 @@ export interface TotalQueue {
   readonly duplicated: number
   /** Not acknowledged, and came out all the same. */
   readonly recovered: number
-  /** Ended in FAILURE by `WorkerLostError`: it met too many deaths, or may not run twice. */
+  /** Met so many deaths that it is suspected of them: FAILURE, and among the dead letters. */
   readonly parked: number
+  /** Acknowledged early, and its worker died: FAILURE by choice. */
+  readonly givenUp: number
   readonly violations: readonly Violation[]
 }
 
@@ -53,6 +55,8 @@ export function checkTotalQueue({ producers, effects, finals }: Histories): Tota
     if (why !== undefined) report('wrong end', id, why)
   }
   const count = (rule: string): number => violations.filter(violation => violation.rule === rule).length
+  const withoutWorker = (isMeant: (id: string) => boolean): number =>
+    [...finals].filter(([id, { error }]) => error === 'WorkerLostError' && isMeant(id)).length
   return {
     attempted: kinds.size,
     acknowledged: acknowledged.size,
@@ -60,7 +64,8 @@ export function checkTotalQueue({ producers, effects, finals }: Histories): Tota
     unexpected: count('unexpected'),
     duplicated: [...done.values()].filter(times => times > 1).length,
     recovered: [...cameOut].filter(id => kinds.has(id) && !acknowledged.has(id) && !refused.has(id)).length,
-    parked: [...finals.values()].filter(({ error }) => error === 'WorkerLostError').length,
+    parked: withoutWorker(id => kinds.get(id) !== 'early'),
+    givenUp: withoutWorker(id => kinds.get(id) === 'early'),
     violations,
   }
 }

@@ -23,7 +23,7 @@ export interface EffectLine {
   readonly kind: Kind
   readonly retries: number
   readonly pid: number
-  /** Of that process: it is the worker, when a suspect runs alone. */
+  /** Of that process. When a suspect runs alone, it is the worker; the checkers then get it as `pid`, too. */
   readonly parent: number
   readonly at: number
 }
