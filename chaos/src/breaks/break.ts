@@ -7,7 +7,7 @@ export interface Edit {
 }
 
 /** What a run is made of when it looks for one bug; the usual where absent. */
-export interface Focus {
+interface Focus {
   readonly minutes?: number
   readonly workers?: number
   readonly killsPerMinute?: number

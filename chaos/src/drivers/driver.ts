@@ -33,7 +33,7 @@ export interface RunningDriver {
   stop(): Promise<void>
 }
 
-export interface ServerFault {
+interface ServerFault {
   readonly name: string
   /** Resolves when the server is there again. */
   run(random: Random): Promise<void>
