@@ -198,7 +198,7 @@ export class Worker {
       sender: { origin: `gen${process.pid}@${hostname()}`, queueOf: name => queueOf(this.#internals, name) },
       isRevoked: id => revokes.find(id),
       onPrefetch: prefetch => this.#parts?.consumer.setPrefetch(prefetch),
-      events: joinEvents(logEvents(this.#options.logger), this.#options.events),
+      events: joinEvents(joinEvents(logEvents(this.#options.logger), forgetEnded(revokes)), this.#options.events),
     })
   }
 
@@ -320,6 +320,14 @@ function queueOf(app: AppInternals, name: string): string {
 /** Names of the tasks that can be run here: what is only declared cannot. */
 function tasksHere(app: AppInternals): readonly string[] {
   return [...app.tasks.values()].filter(({ handler }) => handler !== undefined).map(({ name }) => name)
+}
+
+function forgetEnded(revokes: Revokes): ExecutorEvents {
+  return {
+    settled({ request }, { kind }) {
+      if (kind !== 'returned' && kind !== 'retrying') revokes.ended(request.id)
+    },
+  }
 }
 
 function joinEvents(first: ExecutorEvents, second: ExecutorEvents | undefined): ExecutorEvents {
