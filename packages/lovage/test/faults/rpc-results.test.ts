@@ -33,6 +33,12 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: 120_000 }, () => {
     for (const reader of readers) expect(await seenBy(reader)).toEqual(expectedStates)
   })
 
+  test('a program that only opens, writes, asks and closes comes to its end', async () => {
+    const child = new Child([program, 'ask', await freshUrl(), app], { cwd: tmpdir() })
+    expect(await child.ended).toEqual({ code: 0, signal: null })
+    expect(child.output).toMatch(/"kind":"state".*\n.*"closed":true/)
+  })
+
   test('the relay is killed at its work: another one takes over, nothing is lost, shown twice or backwards', async () => {
     const url = await freshUrl()
     // the broker's choice is whoever has waited longest

@@ -115,8 +115,13 @@ export class RabbitConnection {
 
   /** Asks something of the broker on a channel of its own, waiting `timeoutMs` for a link. */
   async withChannel<T>(what: string, use: (channel: Channel) => Promise<T>, timeoutMs = 10_000): Promise<T> {
-    const link = await this.link(timeoutMs)
-    return await within(this.clock, timeoutMs, { what, work: link.withChannel(what, use) })
+    const release = this.hold()
+    try {
+      const link = await this.link(timeoutMs)
+      return await within(this.clock, timeoutMs, { what, work: link.withChannel(what, use) })
+    } finally {
+      release()
+    }
   }
 
   /** Drops the link as if it had been lost: for one that is there, and does not serve. */
@@ -146,6 +151,8 @@ export class RabbitConnection {
     const link = this.#link
     this.#link = undefined
     if (link === undefined) return
+    // who awaits the end must not be ended by it
+    link.setRef(true)
     const timer = this.clock.after(closeGraceMs, () => link.destroy())
     await link.close()
     timer.cancel()

@@ -61,10 +61,15 @@ export class ControlLog {
 
   /** Resolves when everything written before has been read. Idempotent. */
   open(): Promise<void> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = undefined
-      throw error
-    })
+    if (this.#opening !== undefined) return this.#opening
+    // an idle connection does not keep the process alive
+    const release = this.#session.consuming.hold()
+    this.#opening = this.#open()
+      .catch((error: unknown) => {
+        this.#opening = undefined
+        throw error
+      })
+      .finally(release)
     return this.#opening
   }
 

@@ -26,6 +26,8 @@ export function openRabbit(url: string, { app = 'lovage' }: DriverOptions = {}):
     coordination,
     description: maskUrl(url),
     async close() {
+      // who awaits the end must not be ended by it
+      for (const connection of [session.publishing, session.consuming]) connection.hold()
       await Promise.all([broker.close(), coordination.close(), results.close()])
       await session.close()
     },

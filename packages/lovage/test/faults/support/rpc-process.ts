@@ -3,19 +3,22 @@
 import { writeSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
+import { openRabbit } from '../../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RpcResults } from '../../../src/drivers/rabbitmq/results/rpc-results.ts'
 import { RabbitSession } from '../../../src/drivers/rabbitmq/session.ts'
 
 const [role = '', url = '', app = '', count = '0'] = process.argv.slice(2)
 const ids = Array.from({ length: Number(count) }, (_, index) => `task-${index}`)
-const roles: Readonly<Record<string, (results: RpcResults) => Promise<void>>> = { watch, write, poll }
+const roles: Readonly<Record<string, (results: RpcResults) => Promise<void>>> = { watch, write }
 
+if (role === 'ask') await ask()
 const session = new RabbitSession(parseLocation(url))
 const results = new RpcResults(session, { app })
-session.publishing.hold()
-await session.open()
-await results.open()
-await roles[role]?.(results)
+if (roles[role] !== undefined) {
+  session.publishing.hold()
+  await results.open()
+  await roles[role](results)
+}
 
 /** Tells every state it is shown. */
 async function watch(store: RpcResults): Promise<void> {
@@ -48,19 +51,16 @@ async function taken(put: Promise<boolean>): Promise<boolean> {
   )
 }
 
-/** Asks for every task without pause, and tells what is not what it was. */
-async function poll(store: RpcResults): Promise<void> {
-  say({ ready: true })
-  const last = new Map<string, string>()
-  for (;;) {
-    for (const [index, lookup] of (await store.getMany(ids)).entries()) {
-      const id = ids[index] ?? ''
-      const text = lookup.kind === 'state' ? `${lookup.state.state} ${lookup.state.value ?? ''}` : lookup.kind
-      if (last.get(id) === text) continue
-      last.set(id, text)
-      say({ id, text })
-    }
-  }
+/** What a program does that sends one task and looks at it: nothing but its own waiting keeps it alive. */
+async function ask(): Promise<void> {
+  const connection = openRabbit(url, { app })
+  await connection.broker.open()
+  await connection.results.open()
+  await connection.coordination.open()
+  await connection.results.put({ id: 'asked', state: 'PENDING', retries: 0, delivery: 0, seq: 0, at: Date.now() })
+  say({ found: await connection.results.get('asked') })
+  await connection.close()
+  say({ closed: true })
 }
 
 /** Synchronous, so that what was said before a SIGKILL was heard. */

@@ -53,6 +53,10 @@ const putBytesAtOnce = 512 * 1024
 /** A publisher for the relay does not wait long: it writes again. */
 const relayPublishMs = 1000
 
+interface OpenOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
 interface Waiting extends Put {
   readonly resolve: (isKept: boolean) => void
   readonly reject: (error: Error) => void
@@ -111,9 +115,9 @@ export class RpcResults implements ResultStore {
     this.#fences = new Shared(() => this.#fence())
   }
 
-  open(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  open(options: OpenOptions = {}): Promise<void> {
     if (this.#state === 'closed') return Promise.reject(closedError())
-    this.#opening ??= this.#open(options).catch((error: unknown) => {
+    this.#opening ??= this.#openHeld(options).catch((error: unknown) => {
       this.#opening = undefined
       for (const end of this.#endings.splice(0)) end()
       throw error
@@ -181,6 +185,7 @@ export class RpcResults implements ResultStore {
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#reading.hold()
     this.#watches.clear()
     this.#mailbox.close()
     for (const { reject } of this.#puts.splice(0)) reject(closedError())
@@ -190,7 +195,17 @@ export class RpcResults implements ResultStore {
     await this.#reading.close()
   }
 
-  async #open({ signal }: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+  /** An idle connection does not keep the process alive; one that is being opened does. */
+  async #openHeld(options: OpenOptions): Promise<void> {
+    const releases = [this.#session.publishing.hold(), this.#reading.hold()]
+    try {
+      await this.#open(options)
+    } finally {
+      for (const release of releases) release()
+    }
+  }
+
+  async #open({ signal }: OpenOptions): Promise<void> {
     const { publishing } = this.#session
     await Promise.all([this.#session.open({ signal }), this.#reading.open({ signal })])
     this.#endings.push(
