@@ -71,4 +71,5 @@ export {
   UnsupportedError,
   WorkerLostError,
 } from './core/errors.ts'
+export { Decimal, PlainDate, PlainTime, Uuid } from './protocol/typed-values.ts'
 export type { QueueStats } from './broker.ts'
