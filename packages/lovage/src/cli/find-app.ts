@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { AppLoadError, ConfigurationError, describe } from '../core/errors.ts'
 import { nearestFile } from '../app/loading/import-failure.ts'
+import { projectRoot } from '../drivers/project-root.ts'
 
 export interface AppLocation {
   /** Absolute. */
@@ -22,20 +23,20 @@ const usualNames = ['tasks', 'src/tasks']
  */
 export function findApp(given: string | undefined, cwd: string): AppLocation | undefined {
   if (given !== undefined) return locate(given, cwd, `-A ${given}`)
-  const root = projectRootOf(cwd)
+  const root = projectRoot(cwd)
   const configured = appInPackageJson(root)
   if (configured !== undefined)
     return locate(configured, root, `"lovage": {"app": ${describe(configured)}} in ${join(root, 'package.json')}`)
   for (const folder of new Set([cwd, root])) {
     const file = usualNames.map(name => existing(join(folder, name))).find(path => path !== undefined)
-    if (file !== undefined) return { file, exportName: undefined, projectRoot: projectRootOf(dirname(file)) }
+    if (file !== undefined) return { file, exportName: undefined, projectRoot: projectRoot(dirname(file)) }
   }
   return undefined
 }
 
 /** @throws {AppLoadError} always: nothing was given and nothing found; says what was looked for and where. */
 export function noAppFound(cwd: string): AppLoadError {
-  const places = [...new Set([cwd, projectRootOf(cwd)])].join(' and in ')
+  const places = [...new Set([cwd, projectRoot(cwd)])].join(' and in ')
   return new AppLoadError(
     `No file with an app was found. Looked for "lovage": {"app": "…"} in package.json, tasks.ts and src/tasks.ts ` +
       `(also ${extensions.slice(1, 5).join(', ')}) in ${places}. Name it: lovage worker path/to/tasks.ts`,
@@ -43,20 +44,12 @@ export function noAppFound(cwd: string): AppLoadError {
   )
 }
 
-/** The folder of the nearest package.json upwards, else the folder itself. */
-export function projectRootOf(folder: string): string {
-  for (let at = folder; ; at = dirname(at)) {
-    if (existsSync(join(at, 'package.json'))) return at
-    if (dirname(at) === at) return folder
-  }
-}
-
 function locate(given: string, cwd: string, source: string): AppLocation {
   const [path, exportName] = splitExport(given)
   const wanted = resolve(cwd, path)
   const file = existing(wanted)
   if (file === undefined) throw missing(wanted, source)
-  return { file, exportName, projectRoot: projectRootOf(dirname(file)) }
+  return { file, exportName, projectRoot: projectRoot(dirname(file)) }
 }
 
 /** `tasks.ts:orders` is a file and an export; `C:\tasks.ts` is a file. */

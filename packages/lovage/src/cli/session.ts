@@ -4,8 +4,9 @@ import { registerProjectHooks } from '../app/loading/hooks.ts'
 import { importApp } from '../app/loading/import-app.ts'
 import { Lovage, type AnyLovage } from '../app/lovage.ts'
 import { variableName, type SettingName } from '../app/settings.ts'
+import { projectRoot } from '../drivers/project-root.ts'
 import { readEnvFiles, type EnvFiles } from './env.ts'
-import { findApp, noAppFound, projectRootOf, type AppLocation } from './find-app.ts'
+import { findApp, noAppFound, type AppLocation } from './find-app.ts'
 
 /** The options that every command takes, as commander gives them. */
 export interface GlobalOptions {
@@ -38,7 +39,7 @@ export interface SessionNeeds {
 export async function openSession(options: GlobalOptions, needs: SessionNeeds): Promise<Session> {
   const cwd = process.cwd()
   const location = locationOf(options, needs, cwd)
-  const roots = [projectRootOf(cwd), cwd, location?.projectRoot].filter(root => root !== undefined)
+  const roots = [projectRoot(cwd), cwd, location?.projectRoot].filter(root => root !== undefined)
   const envFiles = readEnvFiles(roots, options.envFile ?? [], process.env)
   const flags = { ...urlFlags(options), ...needs.flags }
   exportFlags(flags)

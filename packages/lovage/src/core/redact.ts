@@ -1,5 +1,7 @@
 /** Secrets do not reach logs, previews and pages: known by the name of their key, or by their looks. */
 
+import { splitUrls } from './split-urls.ts'
+
 export const redacted = '***'
 
 /** Anywhere in a name, written in whatever case: these are secrets in any company. */
@@ -57,11 +59,7 @@ export function redactJson(text: string): string {
 
 /** A broker's or store's URL fit to be printed; several, separated by `;`, too. What is no URL comes back as it is. */
 export function maskUrl(url: string): string {
-  // a `;` before anything but another URL may be part of a password
-  return url
-    .split(/;(?=\s*[a-z][a-z\d+.-]*:\/\/)/i)
-    .map(maskOneUrl)
-    .join(';')
+  return splitUrls(url).map(maskOneUrl).join(';')
 }
 
 function maskOneUrl(url: string): string {

@@ -2,6 +2,7 @@
 import type { Connection, DriverOptions } from '../backend.ts'
 import { ConfigurationError, UnsupportedError } from '../core/errors.ts'
 import { maskUrl } from '../core/redact.ts'
+import { splitUrls } from '../core/split-urls.ts'
 import { nearest } from '../core/suggest.ts'
 
 type OpenDriver = (url: string, options: DriverOptions) => Promise<Connection>
@@ -78,7 +79,7 @@ export function assertBrokerUrl(url: string): string {
   if (celeryOnly.has(base)) throw new ConfigurationError(celeryOnlyMessage(url))
   if (scheme === undefined) throw new ConfigurationError(noSchemeMessage(url))
   if (!isKnownScheme(scheme)) throw new ConfigurationError(unknownSchemeMessage(scheme, url))
-  if (!url.split(';').every(part => URL.canParse(part))) {
+  if (!splitUrls(url).every(part => URL.canParse(part))) {
     throw new ConfigurationError(
       `"${maskUrl(url)}" cannot be read as a URL: check host and port, and write special characters in a password as %XX`,
     )

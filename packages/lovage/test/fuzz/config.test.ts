@@ -4,6 +4,7 @@ import { resolveConfig, type ConfigSources } from '../../src/app/config.ts'
 import { Lovage } from '../../src/app/lovage.ts'
 import { settingNames, settingRules, variableName, type SettingName } from '../../src/app/settings.ts'
 import { LovageError } from '../../src/core/errors.ts'
+import { openConnection } from '../../src/drivers/registry.ts'
 import { fuzz, property } from './support/fuzz.ts'
 import { anyText, jsonLike } from './support/wire-values.ts'
 
@@ -85,6 +86,26 @@ fuzz('configuration', {
     of: fc.tuple(setting, fc.oneof(text, jsonLike, fc.anything({ withBigInt: true, withDate: true, withMap: true }))),
     holds: ([name, value]) => resolvesOrNames({ env: {}, options: { [name]: value } }, name, value),
     runs: 1000,
+  }),
+  'of any URL that is accepted opens a driver, or says why not': property({
+    of: fc.oneof(
+      text,
+      fc
+        .tuple(fc.constantFrom('sqlite:', 'sqlite://', 'memory:', 'amqp://', 'amqps://h', 'rpc://'), anyText)
+        .map(parts => parts.join('')),
+      fc.webUrl({ withQueryParameters: true }).map(url => url.replace(/^https?/, 'amqp')),
+      fc.stringMatching(/^(sqlite|amqp):\/{0,3}[\w%./?&=@:;]{0,30}$/),
+    ),
+    async holds(url) {
+      try {
+        const connection = await openConnection(url)
+        expect(connection.description).not.toBe('')
+        await connection.close()
+      } catch (error) {
+        if (!(error instanceof LovageError)) throw error
+        expect(error.message).not.toBe('')
+      }
+    },
   }),
   'of any options at all makes an app, or a coded error': property({
     of: fc.tuple(

@@ -1,6 +1,7 @@
 /** What a URL says: `amqp://user:password@host:port/vhost?option=value`, several with `;` between for fail-over. */
 import { ConfigurationError } from '../../core/errors.ts'
 import { maskUrl } from '../../core/redact.ts'
+import { splitUrls } from '../../core/split-urls.ts'
 
 export type QueueType = 'classic' | 'quorum'
 
@@ -35,7 +36,7 @@ type Option = (typeof known)[number]
 
 /** @throws {ConfigurationError} naming the part that cannot be used, with the password masked. */
 export function parseLocation(text: string): Location {
-  const urls = text.split(/;(?=\s*[a-z][a-z\d+.-]*:\/\/)/i).map(part => new URL(part.trim()))
+  const urls = splitUrls(text).map(part => new URL(part.trim()))
   const [first] = urls
   if (first === undefined) throw new ConfigurationError('No broker URL was given')
   const option = optionsOf(first, text)
@@ -61,7 +62,7 @@ export function parseLocation(text: string): Location {
 
 /** Celery's rule: no path, or `/`, or `//`, is the vhost `/`. */
 function vhostOf({ pathname }: URL): string {
-  const name = decodeURIComponent(pathname.slice(1))
+  const name = decoded(pathname.slice(1), 'vhost')
   return name === '' ? '/' : name
 }
 
@@ -69,8 +70,16 @@ function hostOf(url: URL, tls: boolean): Host {
   return {
     hostname: url.hostname.replace(/^\[|\]$/g, '') || 'localhost',
     port: url.port === '' ? (tls ? 5671 : 5672) : Number(url.port),
-    username: url.username === '' ? 'guest' : decodeURIComponent(url.username),
-    password: url.username === '' && url.password === '' ? 'guest' : decodeURIComponent(url.password),
+    username: url.username === '' ? 'guest' : decoded(url.username, 'user'),
+    password: url.username === '' && url.password === '' ? 'guest' : decoded(url.password, 'password'),
+  }
+}
+
+function decoded(text: string, part: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (cause) {
+    throw new ConfigurationError(`The ${part} of the broker URL cannot be read: write a % itself as %25`, { cause })
   }
 }
 

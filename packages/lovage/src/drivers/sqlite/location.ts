@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, realpathSync, writeFileSy
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ConfigurationError, type StorageError } from '../../core/errors.ts'
+import { projectRoot } from '../project-root.ts'
 import { storageError } from './storage-errors.ts'
 
 /** `sqlite:///abs/queue.db` is absolute; `sqlite:queue.db` lies in the project, wherever in it the process was started. */
@@ -16,20 +17,23 @@ export function resolvePath(url: URL): string {
       `${url.href} names a host, "${url.host}". Write sqlite:///absolute/path.db (three slashes) or sqlite:relative/path.db (none).`,
     )
   }
-  // The path is a URL's: fileURLToPath decodes it and knows drive letters. A relative one is opaque and only percent-decoded.
-  const path = url.pathname.startsWith('/') ? fileURLToPath(`file://${url.pathname}`) : decodeURIComponent(url.pathname)
-  if (path === '' || path.endsWith('/') || path.includes('\0'))
+  const path = pathIn(url)
+  if (path === undefined || path === '' || path.endsWith('/') || path.includes('\0'))
     throw new ConfigurationError(
       `${url.href} names no file. Write sqlite:///absolute/path.db or sqlite:relative/path.db.`,
     )
   return isAbsolute(path) ? resolve(path) : resolve(projectRoot(process.cwd()), path)
 }
 
-/** The nearest folder upwards that has a package.json, else `from` itself. */
-export function projectRoot(from: string): string {
-  for (let folder = from; ; folder = dirname(folder)) {
-    if (existsSync(join(folder, 'package.json'))) return folder
-    if (dirname(folder) === folder) return from
+/**
+ * A URL's path: fileURLToPath decodes it and knows drive letters; a relative one is opaque and only percent-decoded.
+ * Undefined: it cannot be decoded.
+ */
+function pathIn({ pathname }: URL): string | undefined {
+  try {
+    return pathname.startsWith('/') ? fileURLToPath(`file://${pathname}`) : decodeURIComponent(pathname)
+  } catch {
+    return undefined
   }
 }
 
