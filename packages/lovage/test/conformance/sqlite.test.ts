@@ -1,22 +1,18 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect } from 'vitest'
-import type { DriverOptions } from '../../src/backend.ts'
-import type { Delivery } from '../../src/broker.ts'
 import { sqliteBrokerCapabilities } from '../../src/drivers/sqlite/broker.ts'
 import { sqliteResultCapabilities } from '../../src/drivers/sqlite/results.ts'
 import { openSqlite } from '../../src/drivers/sqlite/sqlite.ts'
-import type { ConformanceDriver, DoomedHolder } from '../../src/testing/conformance/index.ts'
+import type { ConformanceDriver } from '../../src/testing/conformance/index.ts'
 import {
   brokerConformance,
   coordinationConformance,
   resultStoreConformance,
 } from '../../src/testing/conformance/index.ts'
-import type { HolderRequest } from './support/sqlite-holder.ts'
+import { forkHolder } from './support/fork-holder.ts'
 
 const sqlite: ConformanceDriver = {
   broker: sqliteBrokerCapabilities,
@@ -35,28 +31,6 @@ const sqlite: ConformanceDriver = {
       },
     }
   },
-}
-
-function forkHolder(url: string, options: DriverOptions): DoomedHolder {
-  const child = fork(new URL('./support/sqlite-holder.ts', import.meta.url), [url, JSON.stringify(options)], {
-    execArgv: [],
-  })
-  const ask = async (request: HolderRequest): Promise<readonly Delivery[]> => {
-    child.send(request)
-    const [deliveries] = (await once(child, 'message')) as [readonly Delivery[]]
-    return deliveries
-  }
-  return {
-    take: (queue, count) => ask({ kind: 'take', queue, count }),
-    async markStarted(deliveries) {
-      await ask({ kind: 'started', deliveries })
-    },
-    async vanish() {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    },
-  }
 }
 
 /** What this process has open below a folder. */

@@ -8,6 +8,12 @@ import { RabbitConnection } from './connection.ts'
 import type { Location } from './location.ts'
 import { Publisher } from './publisher.ts'
 
+export interface SessionOptions {
+  readonly clock?: Clock | undefined
+  /** How long a publish may take, reconnects and a blocked broker included. @default 10000 */
+  readonly publishTimeoutMs?: number | undefined
+}
+
 export class RabbitSession {
   readonly location: Location
   readonly publishing: RabbitConnection
@@ -16,12 +22,16 @@ export class RabbitSession {
   #opening: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(location: Location, clock?: Clock) {
+  constructor(location: Location, options: SessionOptions = {}) {
+    const { clock, publishTimeoutMs } = options
     const process = `lovage ${globalThis.process.pid}@${hostname()}`
     this.location = location
     this.publishing = new RabbitConnection({ location, name: `${process} publishes`, clock })
     this.consuming = new RabbitConnection({ location, name: `${process} consumes`, clock })
-    this.publisher = new Publisher(this.publishing)
+    this.publisher = new Publisher(
+      this.publishing,
+      publishTimeoutMs === undefined ? {} : { timeoutMs: publishTimeoutMs },
+    )
   }
 
   /** Idempotent. @throws {BrokerConnectionError} */

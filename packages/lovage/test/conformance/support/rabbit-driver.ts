@@ -3,6 +3,7 @@ import { rabbitBrokerCapabilities } from '../../../src/drivers/rabbitmq/broker.t
 import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
 import { openRabbit } from '../../../src/drivers/rabbitmq/rabbitmq.ts'
 import type { ConformanceDriver } from '../../../src/testing/conformance/index.ts'
+import { forkHolder } from './fork-holder.ts'
 import { sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
 
 /** RabbitMQ with a virtual host for each namespace. @param query of the URL: `?queueType=quorum` */
@@ -10,12 +11,13 @@ export function rabbitDriver(query = ''): ConformanceDriver {
   return {
     broker: rabbitBrokerCapabilities(parseLocation(`amqp://localhost${query}`)),
     results: { conditional: true, pointRead: false, retention: 'store' },
-    vanish: false,
+    vanish: true,
     async openNamespace(options: DriverOptions) {
       const rabbit = await sharedRabbit()
       const vhost = await rabbit.addVhost('conformance')
       return {
         connect: async () => openRabbit(rabbit.url(vhost) + query, options),
+        openHolder: async () => forkHolder(rabbit.url(vhost) + query, options),
         drop: () => rabbit.deleteVhost(vhost),
       }
     },

@@ -56,8 +56,23 @@ export const orderCases: readonly Case[] = [
     },
   },
   {
+    name: 'holds a message back for the whole seconds until its time, on publishing and on giving back',
+    needs: ['delaySeconds'],
+    async run(lab) {
+      const connection = await lab.connect()
+      const inbox = await lab.consume(connection)
+      const publishedAt = Date.now()
+      await connection.broker.publish([publication('later', { notBefore: publishedAt + 1500 }), publication('now')])
+      const [now] = await inbox.take(1)
+      if (now !== undefined) await inbox.settle(now, { kind: 'requeue', delayMs: 1000 })
+      const [first, second] = await inbox.take(2)
+      expect(idsOf([first, second].filter(each => each !== undefined)).sort()).toEqual(['later', 'now'])
+      expect(Date.now()).toBeGreaterThanOrEqual(publishedAt + 1000)
+    },
+  },
+  {
     name: 'delivers at once what was due in the past',
-    needs: ['delay'],
+    needs: ['delaySeconds'],
     async run(lab) {
       const connection = await lab.connect()
       await connection.broker.publish([publication('due', { notBefore: Date.now() - 60_000 })])

@@ -1,7 +1,7 @@
-// A process that holds deliveries of an SQLite file until it is killed. Told what to do over IPC: one message, one answer.
-import { openSqlite } from '../../../src/drivers/sqlite/sqlite.ts'
+// A process that holds deliveries until it is killed. Told what to do over IPC: one message, one answer.
 import type { DriverOptions } from '../../../src/backend.ts'
 import type { Delivery } from '../../../src/broker.ts'
+import { openConnection } from '../../../src/drivers/registry.ts'
 import { createHolder } from '../../../src/testing/conformance/holder.ts'
 
 export type HolderRequest =
@@ -9,10 +9,13 @@ export type HolderRequest =
   | { readonly kind: 'started'; readonly deliveries: readonly Delivery[] }
 
 const [url = '', options = '{}'] = process.argv.slice(2)
-const holder = createHolder(openSqlite(url, JSON.parse(options) as DriverOptions), () => undefined)
+const opening = openConnection(url, JSON.parse(options) as DriverOptions).then(connection =>
+  createHolder(connection, () => undefined),
+)
 
 process.on('message', (request: HolderRequest) => {
-  const answer =
-    request.kind === 'take' ? holder.take(request.queue, request.count) : holder.markStarted(request.deliveries)
+  const answer = opening.then(holder =>
+    request.kind === 'take' ? holder.take(request.queue, request.count) : holder.markStarted(request.deliveries),
+  )
   void answer.then(deliveries => process.send?.(deliveries ?? []))
 })

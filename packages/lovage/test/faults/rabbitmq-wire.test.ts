@@ -1,0 +1,141 @@
+// What the driver asks of RabbitMQ, read from the wire, against what RabbitMQ 4.3 refuses by default; and what a wrong
+// URL or a queue that is there already is answered with.
+import { describe, expect, it } from 'vitest'
+import { declarationOf, frameFilter, hasExpiration } from '../../../../test-support/amqp-frames.ts'
+import type { Declaration } from '../../../../test-support/amqp-frames.ts'
+import { hasRabbit, sharedRabbit } from '../../../../test-support/rabbitmq.ts'
+import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
+import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
+import { delayLevels } from '../../src/drivers/rabbitmq/names.ts'
+import { publication, record } from '../../src/testing/conformance/fixtures.ts'
+import { drain, openPeer } from './support/rabbit.ts'
+import { until } from './support/until.ts'
+
+describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () => {
+  it('asks for nothing that RabbitMQ 4.3 refuses, and never has the broker drop a message', async () => {
+    const { declarations, expirationCount } = await recordEverything()
+    const queues = declarations.filter(({ what, passive }) => what === 'queue' && !passive)
+    // all of what the driver has was seen
+    const names = queues.map(({ name }) => name).join(' ')
+    for (const name of ['queue', 'celery_delayed_27', 'lovage.control', 'lovage.parked', '.celery.pidbox', 'celeryev.'])
+      expect(names).toContain(name)
+    expect(declarations.some(({ what }) => what === 'qos')).toBe(true)
+    expect(queues.filter(({ durable, exclusive }) => !durable && !exclusive)).toEqual([])
+    expect(declarations.filter(({ global }) => global)).toEqual([])
+    // mirrored and lazy queues are policies of the past, and a transient quorum queue or stream never was possible
+    const texts = queues.map(queue => queue.arguments.toString('latin1'))
+    expect(texts.filter(text => /x-ha-policy|x-queue-mode|x-queue-master-locator/.test(text))).toEqual([])
+    expect(expirationCount).toBe(0)
+  })
+
+  it('declares task queues and the delay as Celery does', async () => {
+    const { declarations } = await recordEverything()
+    const [queue] = declarations.filter(({ what, name }) => what === 'queue' && name === 'queue')
+    expect(queue).toMatchObject({ durable: true, exclusive: false, autoDelete: false })
+    expect(queue?.arguments.readUInt32BE(0)).toBe(0)
+    const [exchange] = declarations.filter(({ what, name }) => what === 'exchange' && name === 'queue')
+    expect(exchange).toMatchObject({ type: 'direct', durable: true, autoDelete: false })
+    const levels = declarations.filter(({ what, name }) => what === 'queue' && name.startsWith('celery_delayed_'))
+    expect(new Set(levels.map(({ name }) => name))).toEqual(new Set(delayLevels.map(({ name }) => name)))
+  })
+
+  it.each([
+    ['a wrong password', (url: string) => url.replace('guest:guest', 'guest:wrong'), /refuses the user "guest"/],
+    ['an unknown virtual host', (url: string) => `${url}-nowhere`, /no virtual host ".*-nowhere"/],
+    ['a port where nothing listens', (url: string) => url.replace(/:\d+\//, ':1/'), /nothing listens there/],
+    ['TLS where there is none', (url: string) => url.replace('amqp:', 'amqps:'), /does not speak TLS/],
+    ['an unknown host', (url: string) => url.replace('127.0.0.1', 'nowhere.invalid'), /"nowhere.invalid" is not known/],
+  ])('says what to look at: %s', async (_, spoil, message) => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    const connection = openRabbit(spoil(rabbit.url(vhost)))
+    const error: unknown = await connection.broker.open().catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'E_BROKER_CONNECTION', message: expect.stringMatching(message) })
+    expect(String(error)).not.toContain('wrong')
+    await connection.close()
+    await rabbit.deleteVhost(vhost)
+  })
+
+  it.each(['?colour=red', '?queueType=stream', '?maxPriority=900', '?heartbeat=never'])(
+    'refuses an option of the URL before it connects: %s',
+    query => {
+      expect(() => openRabbit(`amqp://localhost${query}`)).toThrow(expect.objectContaining({ code: 'E_CONFIG' }))
+    },
+  )
+
+  it('explains a queue that is there already with other arguments, both sides of it, and sends nothing', async () => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    await using plain = await openPeer(rabbit.url(vhost))
+    await plain.broker.declare(['queue'])
+    await using other = await openPeer(`${rabbit.url(vhost)}?maxPriority=9`)
+    const says = /queue "queue" is there already, declared otherwise: x-max-priority is not given there, and '9' here/
+    await expect(other.broker.declare(['queue'])).rejects.toMatchObject({
+      code: 'E_CONFIG',
+      message: expect.stringMatching(says),
+    })
+    const [outcome] = await other.broker.publish([publication('task')])
+    expect(outcome).toMatchObject({ accepted: 'no', error: { message: expect.stringMatching(says) } })
+    await expect(drain(other.broker)).rejects.toMatchObject({ message: expect.stringMatching(says) })
+    expect(await plain.broker.stats('queue')).toMatchObject({ ready: 0 })
+    await plain.connection.close()
+    await other.connection.close()
+    await rabbit.deleteVhost(vhost)
+  })
+
+  it('leaves an exchange alone that has the name of a queue and another type, as Celery needs it for delays', async () => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    await rabbit.eval(
+      `rabbit_exchange:declare(rabbit_misc:r(<<"${vhost}">>, exchange, <<"queue">>), topic, true, false, false, [], <<"test">>)`,
+    )
+    await using peer = await openPeer(rabbit.url(vhost))
+    const sink = await drain(peer.broker)
+    expect(await peer.broker.publish([publication('task')])).toEqual([{ accepted: 'yes' }])
+    await until('the task', () => sink.ids.has('task'))
+    await peer.connection.close()
+    await rabbit.deleteVhost(vhost)
+  })
+})
+
+/** Runs all that the driver can do behind a proxy that writes down what it declares. */
+async function recordEverything(): Promise<{ readonly declarations: Declaration[]; readonly expirationCount: number }> {
+  const rabbit = await sharedRabbit()
+  const vhost = await rabbit.addVhost()
+  const declarations: Declaration[] = []
+  let expirationCount = 0
+  const createFilter = frameFilter((frame, direction) => {
+    const declaration = direction === 'to-server' ? declarationOf(frame) : undefined
+    if (declaration !== undefined) declarations.push(declaration)
+    if (direction === 'to-server' && hasExpiration(frame)) expirationCount++
+    return true
+  })
+  await using proxy = await new TcpProxy(rabbit.address.port, { createFilter }).listen()
+  await useEverything(`amqp://127.0.0.1:${proxy.port}/${vhost}`)
+  await rabbit.deleteVhost(vhost)
+  return { declarations, expirationCount }
+}
+
+async function useEverything(url: string): Promise<void> {
+  const connection = openRabbit(url)
+  const { broker, coordination, results } = connection
+  await broker.open()
+  await coordination.open()
+  await results.open()
+  await results.put(record('task', 'STARTED'))
+  await coordination.lease('leader', 'me', 1000)
+  const sink = await drain(broker, { hold: true })
+  for (const address of ['celeryev.*', 'celery.pidbox', 'reply.celery.pidbox.me', 'other'])
+    await broker.listen(address, () => undefined)
+  const { message } = publication('notice')
+  for (const address of ['celeryev.task.sent', 'celery.pidbox', 'reply.celery.pidbox.me', 'other'])
+    await broker.send(address, message)
+  await broker.publish([publication('now'), publication('later', { notBefore: Date.now() + 3_600_000 })])
+  const [delivery] = [await until('the delivery', () => sink.seen[0])]
+  sink.subscription.setPrefetch(7)
+  await broker.settle({ delivery, disposition: { kind: 'requeue', delayMs: 3_600_000 } })
+  await broker.park(publication('odd'), 'for the test')
+  await broker.parked()
+  await broker.reply?.({ address: 'nobody', message })
+  await connection.close()
+}

@@ -1,0 +1,188 @@
+// RabbitMQ stopped, killed, frozen, cut off and deaf, under load and idle: what was confirmed arrives, and everybody recovers.
+import { describe, expect, it } from 'vitest'
+import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
+import { frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
+import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
+import type { Broker } from '../../src/broker.ts'
+import { BrokerTimeoutError } from '../../src/core/errors.ts'
+import { RabbitBroker } from '../../src/drivers/rabbitmq/broker.ts'
+import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
+import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
+import { publication } from '../../src/testing/conformance/fixtures.ts'
+import { drain, Load, openPeer } from './support/rabbit.ts'
+import { isLong, until } from './support/until.ts'
+
+const rounds = isLong ? 10 : 2
+const slow = { timeout: 240_000 }
+
+describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
+  for (const fault of ['stop', 'kill'] as const) {
+    it(`loses nothing it confirmed when the broker is ${fault === 'stop' ? 'restarted' : 'killed'} under load`, async () => {
+      await using server = await startRabbit()
+      await using peer = await openPeer(server.url())
+      const sink = await drain(peer.broker)
+      const load = new Load(peer.broker)
+      for (let round = 1; round <= rounds; round++) {
+        const before = load.accepted.size
+        await until('messages under way', () => load.accepted.size > before + 100)
+        await server[fault]()
+        await server.start()
+      }
+      const before = load.accepted.size
+      await until('messages again', () => load.accepted.size > before + 50)
+      await load.stop()
+      const missing = (): string[] => [...load.accepted].filter(id => !sink.ids.has(id))
+      await until('every confirmed message', () => missing().length === 0, { last: () => missing().slice(0, 9).join() })
+      expect([...sink.ids].filter(id => !load.accepted.has(id) && !load.unknown.has(id))).toEqual([])
+    })
+  }
+
+  it('answers a publish to a frozen broker in time, as unknown, and goes on when it thaws', async () => {
+    await using server = await startRabbit()
+    const session = new RabbitSession(parseLocation(server.url()), { publishTimeoutMs: 1000 })
+    const broker = new RabbitBroker(session, noRegister)
+    await broker.open()
+    const sink = await drain(broker)
+    await broker.publish([publication('before')])
+    server.freeze()
+    const [outcome] = await broker.publish([publication('frozen')])
+    expect(outcome).toMatchObject({ accepted: 'unknown', error: expect.any(BrokerTimeoutError) })
+    server.thaw()
+    expect(await broker.publish([publication('after')])).toEqual([{ accepted: 'yes' }])
+    await until('what was sent after', () => sink.ids.has('after'))
+    await broker.close()
+    await session.close()
+  })
+
+  it('recovers an idle consumer behind a link that was half open, within 30 seconds of its return', async () => {
+    await using server = await startRabbit()
+    await using proxy = await new TcpProxy(server.address.port).listen()
+    // the shortest heartbeat instead of ten minutes of silence: the same two missed beats
+    await using behind = await openPeer(`amqp://127.0.0.1:${proxy.port}/?heartbeat=1`)
+    await using outside = await openPeer(server.url())
+    const sink = await drain(behind.broker)
+    const before = proxy.connectionCount
+    proxy.silence()
+    await until('its attempts to connect anew', () => proxy.connectionCount > before, { timeoutMs: 15_000 })
+    await outside.broker.publish([publication('meanwhile')])
+    proxy.heal()
+    const healedAt = performance.now()
+    await until('the message from meanwhile', () => sink.ids.has('meanwhile'), { timeoutMs: 60_000 })
+    expect(performance.now() - healedAt).toBeLessThan(30_000)
+  })
+
+  it('answers `lost` for what was held when the link went, and gives it to another', async () => {
+    await using server = await startRabbit()
+    await using peer = await openPeer(server.url())
+    await using other = await openPeer(server.url())
+    const sink = await drain(peer.broker, { hold: true })
+    await peer.broker.publish([publication('held')])
+    const first = await until('the delivery', () => sink.seen[0])
+    await sink.subscription.close()
+    const heir = await drain(other.broker, { hold: true })
+    await server.closeConnections()
+    const again = await until('the redelivery', () => heir.seen[0])
+    expect(again).toMatchObject({ redelivered: true, deliveryCount: 2 })
+    expect(await peer.broker.settle({ delivery: first, disposition: { kind: 'ack' } })).toBe('lost')
+    expect(await other.broker.settle({ delivery: again, disposition: { kind: 'ack' } })).toBe('settled')
+  })
+
+  it('connects a deaf consumer anew: messages wait, it is free, and nothing comes', async () => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    let isDeaf = false
+    const createFilter = swallowDeliveries(() => isDeaf)
+    await using proxy = await new TcpProxy(rabbit.address.port, { createFilter }).listen()
+    const session = new RabbitSession(parseLocation(`amqp://127.0.0.1:${proxy.port}/${vhost}`))
+    const broker = new RabbitBroker(session, noRegister, { checkMs: 300 })
+    await broker.open()
+    const sink = await drain(broker, { prefetch: 1 })
+    isDeaf = true
+    const stop = renewals(session, () => (isDeaf = false))
+    await using outside = await openPeer(rabbit.url(vhost))
+    // the first is swallowed on its way and fills the prefetch; to the broker it is held
+    await outside.broker.publish([publication('swallowed'), publication('waiting')])
+    await until('both', () => sink.ids.size === 2)
+    expect(isDeaf).toBe(false)
+    stop()
+    await broker.close()
+    await session.close()
+    await rabbit.deleteVhost(vhost)
+  })
+
+  it('goes on with a queue that was deleted in use', async () => {
+    await using server = await startRabbit()
+    await using peer = await openPeer(server.url())
+    const sink = await drain(peer.broker)
+    await peer.broker.publish([publication('before')])
+    await until('the first', () => sink.ids.has('before'))
+    await server.ctl(['delete_queue', 'queue'])
+    expect(await peer.broker.publish([publication('after')])).toEqual([{ accepted: 'yes' }])
+    await until('the second', () => sink.ids.has('after'))
+  })
+
+  it('takes up a channel that the broker closed, and does not send its acknowledgements on the next', async () => {
+    await using server = await startRabbit({ config: ['consumer_timeout = 1000'] })
+    await using peer = await openPeer(server.url())
+    const sink = await drain(peer.broker, { hold: true })
+    await peer.broker.publish([publication('slow')])
+    const first = await until('the delivery', () => sink.seen[0])
+    // the broker looks once a minute
+    const second = await until('the redelivery', () => sink.seen[1], { timeoutMs: 100_000, everyMs: 50 })
+    expect(await peer.broker.settle({ delivery: first, disposition: { kind: 'ack' } })).toBe('lost')
+    expect(await peer.broker.settle({ delivery: second, disposition: { kind: 'ack' } })).toBe('settled')
+    expect(await peer.broker.stats('queue')).toMatchObject({ ready: 0 })
+  })
+
+  it('feels a broker whose memory is short: a publish waits, and is refused in time', async () => {
+    await using server = await startRabbit()
+    const session = new RabbitSession(parseLocation(server.url()), { publishTimeoutMs: 1500 })
+    const broker = new RabbitBroker(session, noRegister)
+    await broker.open()
+    await broker.publish([publication('before')])
+    await server.ctl(['set_vm_memory_high_watermark', '0.0001'])
+    // the alarm is told to who publishes: the first may still be taken, and wait for its confirm
+    await broker.publish([publication('told')])
+    const [refused] = await broker.publish([publication('refused')])
+    expect(refused).toMatchObject({ accepted: 'no', error: expect.any(BrokerTimeoutError) })
+    const waiting = broker.publish([publication('waits')])
+    await server.ctl(['set_vm_memory_high_watermark', '0.9'])
+    expect(await waiting).toEqual([{ accepted: 'yes' }])
+    await broker.close()
+    await session.close()
+  })
+
+  it('carries 16 MiB, and refuses more before it is sent', async () => {
+    await using server = await startRabbit()
+    await using peer = await openPeer(server.url())
+    const sink = await drain(peer.broker)
+    const sized = (id: string, bytes: number): Parameters<Broker['publish']>[0][number] => {
+      const one = publication(id)
+      return { ...one, message: { ...one.message, body: new Uint8Array(bytes) } }
+    }
+    const limit = 16 * 1024 * 1024
+    const outcomes = await peer.broker.publish([sized('largest', limit), sized('larger', limit + 1)])
+    expect(outcomes).toMatchObject([{ accepted: 'yes' }, { accepted: 'no', error: { code: 'E_MESSAGE_TOO_LARGE' } }])
+    await until('the largest', () => sink.ids.has('largest'))
+    expect(sink.seen[0]?.message.body.length).toBe(limit)
+  })
+})
+
+const noRegister = { note: () => Promise.resolve(), list: () => Promise.resolve([]) }
+
+/** A consumer that is deaf: its deliveries vanish on their way. */
+function swallowDeliveries(isDeaf: () => boolean): ReturnType<typeof frameFilter> {
+  const swallowing = new Set<number>()
+  return frameFilter((frame, direction) => {
+    if (direction === 'to-server') return true
+    if (frame.type === 1) {
+      if (isDeaf() && isDelivery(frame)) swallowing.add(frame.channel)
+      else swallowing.delete(frame.channel)
+    }
+    return !swallowing.has(frame.channel)
+  })
+}
+
+function renewals(session: RabbitSession, onRenewal: () => void): () => void {
+  return session.consuming.onLost(onRenewal)
+}

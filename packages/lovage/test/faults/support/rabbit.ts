@@ -1,0 +1,81 @@
+/** A connection of the driver with the ways tests look at it. */
+import type { Connection } from '../../../src/backend.ts'
+import type { Broker, Delivery, Subscription } from '../../../src/broker.ts'
+import { openRabbit } from '../../../src/drivers/rabbitmq/rabbitmq.ts'
+import { publication } from '../../../src/testing/conformance/fixtures.ts'
+
+export interface Peer extends AsyncDisposable {
+  readonly connection: Connection
+  readonly broker: Broker
+}
+
+/** Opened; closed at the end of the test. */
+export async function openPeer(url: string): Promise<Peer> {
+  const connection = openRabbit(url)
+  await connection.broker.open()
+  return { connection, broker: connection.broker, [Symbol.asyncDispose]: () => connection.close() }
+}
+
+export interface Sink {
+  readonly subscription: Subscription
+  /** Everything that was delivered. */
+  readonly seen: Delivery[]
+  readonly ids: Set<string>
+}
+
+/** Consumes and acknowledges everything at once, unless told to hold it. */
+export async function drain(
+  broker: Broker,
+  {
+    queue = 'queue',
+    prefetch = 50,
+    hold = false,
+  }: { readonly queue?: string; readonly prefetch?: number; readonly hold?: boolean } = {},
+): Promise<Sink> {
+  const seen: Delivery[] = []
+  const ids = new Set<string>()
+  const subscription = await broker.consume([queue], {
+    prefetch,
+    consumer: 'sink@test',
+    onDeliveries(batch) {
+      for (const delivery of batch) {
+        seen.push(delivery)
+        ids.add(String(delivery.message.headers['id']))
+        if (!hold) void broker.settle({ delivery, disposition: { kind: 'ack' } }).catch(() => undefined)
+      }
+    },
+  })
+  return { subscription, seen, ids }
+}
+
+/** Publishes until `stop`, a few at a time; what was confirmed, and what may have been. */
+export class Load {
+  readonly accepted = new Set<string>()
+  readonly unknown = new Set<string>()
+  readonly #broker: Broker
+  readonly #running: Promise<void>
+  #isOver = false
+  #count = 0
+
+  constructor(broker: Broker, { writers = 4, batch = 5 }: { readonly writers?: number; readonly batch?: number } = {}) {
+    this.#broker = broker
+    this.#running = Promise.all(Array.from({ length: writers }, () => this.#write(batch))).then(() => undefined)
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true
+    await this.#running
+  }
+
+  async #write(batch: number): Promise<void> {
+    while (!this.#isOver) {
+      const publications = Array.from({ length: batch }, () => publication(`m${this.#count++}`))
+      const outcomes = await this.#broker.publish(publications)
+      for (const [index, { id }] of publications.entries()) {
+        const accepted = outcomes[index]?.accepted
+        if (accepted === 'yes') this.accepted.add(id)
+        if (accepted === 'unknown') this.unknown.add(id)
+      }
+    }
+  }
+}
