@@ -11,6 +11,8 @@ import { Child, command } from '../../faults/support/child.ts'
 
 export const repository: string = fileURLToPath(new URL('../../../../../', import.meta.url))
 const server = join(repository, 'examples/tutorial/server.ts')
+/** Where the Python worker's file is. */
+const celeryFolder = join(repository, 'examples/tutorial')
 const tasks = join(repository, 'examples/tasks/tasks.ts')
 
 export interface Web {
@@ -23,9 +25,10 @@ export class Tutorial {
   readonly folder: string
   readonly env: NodeJS.ProcessEnv
 
-  constructor() {
+  /** @param brokerUrl absent: a file of its own */
+  constructor(brokerUrl?: string) {
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'lovage-tutorial-')))
-    this.env = { LOVAGE_BROKER_URL: `sqlite:${join(this.folder, 'queue.db')}` }
+    this.env = { LOVAGE_BROKER_URL: brokerUrl ?? `sqlite:${join(this.folder, 'queue.db')}` }
     onTestFinished(() => rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }))
   }
 
@@ -38,6 +41,15 @@ export class Tutorial {
   async worker(concurrency = 4): Promise<Child> {
     const args = [command, 'worker', tasks, '-c', String(concurrency)]
     const child = new Child(args, { cwd: this.folder, env: this.env })
+    await child.line(/ ready\./)
+    return child
+  }
+
+  /** A stock Celery worker in its place. */
+  async celeryWorker(python: string, concurrency = 4): Promise<Child> {
+    const args = ['-m', 'celery', '-A', 'worker', 'worker', '-c', String(concurrency), '-l', 'INFO']
+    const env = { CELERY_BROKER_URL: this.env['LOVAGE_BROKER_URL'], PYTHONDONTWRITEBYTECODE: '1' }
+    const child = new Child(args, { cwd: celeryFolder, env, program: python })
     await child.line(/ ready\./)
     return child
   }

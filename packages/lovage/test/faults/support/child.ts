@@ -26,14 +26,22 @@ export class Child {
   readonly ended: Promise<Ended>
   endedAt: number | undefined
 
-  /** @param options under: a program and its arguments that become this process, or start it in their place. */
+  /**
+   * @param options program: what runs; else this Node. under: a program and its arguments that become this process, or
+   * start it in their place.
+   */
   constructor(
     args: readonly string[],
-    options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv; readonly under?: readonly string[] },
+    options: {
+      readonly cwd: string
+      readonly env?: NodeJS.ProcessEnv
+      readonly program?: string
+      readonly under?: readonly string[]
+    },
   ) {
-    const { cwd, env = {}, under = [] } = options
-    const [program = process.execPath, ...rest] = [...under, process.execPath, ...args]
-    this.process = spawn(program, rest, { cwd, env: cleanEnvironment(env), stdio: ['ignore', 'pipe', 'pipe'] })
+    const { cwd, env = {}, program = process.execPath, under = [] } = options
+    const [first = program, ...rest] = [...under, program, ...args]
+    this.process = spawn(first, rest, { cwd, env: cleanEnvironment(env), stdio: ['ignore', 'pipe', 'pipe'] })
     this.#read('out')
     this.#read('err')
     const { promise, resolve } = Promise.withResolvers<Ended>()
