@@ -109,6 +109,20 @@ export class Fleet {
     return late.flat()
   }
 
+  /** Runs a program of the project to its end, in a producer's environment. */
+  async run(program: string): Promise<{ readonly code: number | null; readonly said: string }> {
+    const { project, env } = this.#options
+    const child = spawn(process.execPath, [program], {
+      cwd: project.root,
+      env: env.producer,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let said = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
+    const code = await new Promise<number | null>(resolve => child.once('close', resolve))
+    return { code, said }
+  }
+
   /** Whatever still runs, frozen or not. */
   killAll(): void {
     Object.assign(this.#sizes, { worker: 0, producer: 0, reader: 0 })

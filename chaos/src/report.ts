@@ -26,10 +26,9 @@ export interface Evidence {
 }
 
 export function judge({ histories, troubles, settings, driver }: Evidence): Report {
-  const probesAside = withoutProbes(histories)
-  const queue = checkTotalQueue(probesAside)
-  const register = checkMonotonicRegister(probesAside)
-  const once = checkOnceRules(probesAside)
+  const queue = checkTotalQueue(histories)
+  const register = checkMonotonicRegister(histories)
+  const once = checkOnceRules(histories)
   const count = (k: FaultKind, role?: string): number =>
     histories.faults.filter(fault => fault.k === k && (role === undefined || fault.role === role)).length
   return {
@@ -62,20 +61,6 @@ export function judge({ histories, troubles, settings, driver }: Evidence): Repo
       ...register.violations,
       ...once,
     ],
-  }
-}
-
-/** The harness's own tasks at the end are in no producer's history. */
-function withoutProbes(histories: Histories): Histories {
-  const drainedAt = histories.faults.find(({ k }) => k === 'drain')?.at ?? Infinity
-  const attempted = new Set(histories.producers.map(({ id }) => id))
-  const isProbe = ({ id, at }: { readonly id: string; readonly at: number }): boolean =>
-    at > drainedAt && !attempted.has(id)
-  const probes = new Set(histories.effects.filter(isProbe).map(({ id }) => id))
-  return {
-    ...histories,
-    effects: histories.effects.filter(({ id }) => !probes.has(id)),
-    finals: new Map([...histories.finals].filter(([id]) => !probes.has(id))),
   }
 }
 

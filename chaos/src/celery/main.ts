@@ -17,7 +17,7 @@ import { startRedis, type RedisServer } from './redis.ts'
 import { CeleryWorker } from './worker.ts'
 import { preparePython, type Python } from './python.ts'
 
-export const celeryUsage = `Kills a stock Celery worker on Redis under load and counts what is lost.
+const celeryUsage = `Kills a stock Celery worker on Redis under load and counts what is lost.
 
 usage: npm run chaos -- --celery redis [options]
 
