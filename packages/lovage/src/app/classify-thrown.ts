@@ -9,7 +9,7 @@ import { isTaskSignal } from './signals.ts'
 import type { RetrySignal, TaskSignal } from './signals.ts'
 
 export interface ThrownFacts {
-  readonly phase: 'binding' | 'running' | 'encoding'
+  readonly phase: 'binding' | 'decoding' | 'running' | 'encoding'
   /** Undefined: there is no such task here. */
   readonly definition: TaskDefinition | undefined
   readonly abort: { readonly signal: AbortSignal; readonly reason: AbortReason | undefined }
@@ -17,6 +17,7 @@ export interface ThrownFacts {
 
 export function classifyThrown(thrown: unknown, { phase, definition, abort }: ThrownFacts): RunResult {
   if (phase === 'encoding') return failure(thrown)
+  if (phase === 'decoding') return { kind: 'unreadable', error: errorDocument(thrown, { retryable: false }) }
   if (phase === 'binding' && (definition === undefined || isBadInput(thrown))) return badInput(thrown, definition)
   if (abort.reason !== undefined && abort.reason !== 'soft-time-limit') {
     return { kind: 'aborted', reason: abort.reason, began: true, error: errorDocument(abort.signal.reason) }

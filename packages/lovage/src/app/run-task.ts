@@ -29,7 +29,7 @@ class TaskRun {
   readonly #request: RunRequest
   readonly #control: RunControl
   /** Whose fault a throw is: the message's, the handler's, the value's. */
-  #phase: 'binding' | 'running' | 'encoding' = 'binding'
+  #phase: 'binding' | 'decoding' | 'running' | 'encoding' = 'binding'
   #definition: TaskDefinition | undefined
   #body: TaskBody | undefined
   #reporter: TaskReporter | undefined
@@ -44,7 +44,9 @@ class TaskRun {
     try {
       const { definition, handler } = findTask(this.#app, this.#request.name)
       this.#definition = definition
+      this.#phase = 'decoding'
       this.#body = decodeTaskBody(this.#request.message)
+      this.#phase = 'binding'
       const bound = bindArguments(definition, this.#body)
       const args = bound instanceof Promise ? await bound : bound
       const returned = this.#call(handler, args)

@@ -57,6 +57,8 @@ export type RunResult =
   | { readonly kind: 'returned'; readonly value: string }
   /** It threw. `wantsRetry`: the task's `retry.on` accepts this error. */
   | { readonly kind: 'threw'; readonly error: ErrorDocument; readonly wantsRetry: boolean }
+  /** Its message's body cannot be decoded: nothing of the task ran. */
+  | { readonly kind: 'unreadable'; readonly error: ErrorDocument }
   /** `task.retry()`. */
   | {
       readonly kind: 'retry'

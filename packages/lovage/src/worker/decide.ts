@@ -163,6 +163,8 @@ export function classify(result: RunResult, request: Request, facts: ClassifyFac
       return Outcome.succeeded(keepsResult(request, facts) ? result.value : undefined)
     case 'threw':
       return afterError(result, request, facts)
+    case 'unreadable':
+      return Outcome.parked(`it cannot be read: ${result.error.message}`, result.error)
     case 'retry':
       return afterRetrySignal(result, request, facts)
     case 'ignored':

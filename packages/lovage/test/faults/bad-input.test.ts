@@ -121,13 +121,15 @@ describe('a message', () => {
     ['has 20 MiB', { body: `[["${'x'.repeat(20 * mebibyte)}"], {}, {}]` }, /limit/],
   ]
 
-  test('fault 15: that cannot be decoded ends in FAILURE that says why, and the same worker goes on', async () => {
+  test('fault 15: that cannot be decoded is parked and ends in FAILURE that says why, and the same worker goes on', async () => {
     const project = new Project()
     const worker = await project.worker()
     for (const [what, raw, why] of garbage) {
       const id = await publishRaw(project, raw)
       const failed = await project.reaches(id, 'FAILURE')
       expect({ what, value: failed.value }).toMatchObject({ value: expect.stringMatching(why) })
+      const { items } = await (await project.backend()).broker.parked({ limit: 1 })
+      expect({ what, ...items[0] }).toMatchObject({ id, reason: expect.stringMatching(/^it cannot be read: /) })
       await stillWorks(project, worker)
     }
     expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 0, delayed: 0, unsettled: 0 })

@@ -99,6 +99,10 @@ describe('classify', () => {
       { kind: 'returned', crashed: true },
     ],
     [{ kind: 'lost', alone: true, suspect: true, error }, { kind: 'parked' }],
+    [
+      { kind: 'unreadable', error },
+      { kind: 'parked', reason: 'it cannot be read: boom', error },
+    ],
     [{ kind: 'ignored' }, { kind: 'succeeded', value: undefined }],
     [
       { kind: 'rejected', requeue: true },
