@@ -46,8 +46,8 @@ export interface ExecutorEvents {
   report?(run: Run, report: RunReport): void
   /** `lost`: another worker has the delivery by now; what this one made of it was dropped. */
   settled?(run: Run, outcome: Outcome, lost: boolean): void
-  /** Its end was refused in every form. The delivery stays with this worker until it stops, and then comes again. */
-  unsettled?(run: Run, error: Error): void
+  /** Its end, or what was to follow, can never be written. `fate`: a sentence, what becomes of it. */
+  unsettled?(run: Run, error: Error, fate: string): void
   /** The store or broker refused a write that will be tried again. */
   trouble?(error: Error, what: string): void
 }
@@ -399,7 +399,7 @@ export class Executor {
     }
     const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer !== 'settled'
     this.#heldCount--
-    if (answer instanceof Error) this.#options.events.unsettled?.(run, answer)
+    if (answer instanceof Error) this.#options.events.unsettled?.(run, answer, deliveredLater)
     else this.#options.events.settled?.(run, ended, isLost)
     if (this.#heldCount === 0) this.#becomeIdle()
   }
@@ -420,8 +420,18 @@ export class Executor {
    */
   async #settleOvertaken(run: Run, { record }: Settlement): Promise<boolean> {
     const stored = await this.#storedState(run)
+    const { delivery } = run
     const settlement = this.#settlementFor(run, Outcome.superseded(stored), this.#options.clock.now())
-    await this.#insist('settle a delivery', () => this.#trySettle(settlement))
+    const answer = await this.#settleUnlessRefused(settlement)
+    if (answer instanceof Error) {
+      // its end is recorded, and stays; what cannot be sent is told where somebody looks
+      const disposition = {
+        kind: 'park',
+        reason: `what was to follow it could not be sent: ${answer.message}`,
+      } as const
+      await this.#insist('park a delivery', () => this.#trySettle({ delivery, disposition }))
+      this.#options.events.unsettled?.(run, answer, 'Its end is kept, and its message is among the dead letters')
+    }
     return record === undefined || stored === undefined || !isSameVersion(record, stored)
   }
 
@@ -544,6 +554,8 @@ export class Executor {
 
 /** For a run whose task is gone from the registry: cannot be, since only known tasks are run. */
 const fallbackPolicy: TaskPolicy = { retry: undefined, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
+
+const deliveredLater = 'It stays with this worker until that stops, and is then delivered again'
 
 /** Of a task whose end the store or broker will never take: told as loudly as can be, and kept for a look. */
 function unsettleable({ name: type, message }: Error): Outcome {

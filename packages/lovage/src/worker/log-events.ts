@@ -27,11 +27,11 @@ export function logEvents(logger: Logger): ExecutorEvents {
         )
       else if (showsEnds || outcome.kind !== 'succeeded') logOutcome(logger, run, outcome)
     },
-    unsettled: (run, error) =>
-      logger.error(
-        `Task ${label(run)} cannot be settled in any way: ${error.message} It stays with this worker until it stops, and is then delivered again`,
-        { ...fields(run), reference: referenceOf(run.request.id) },
-      ),
+    unsettled: (run, error, fate) =>
+      logger.error(`Task ${label(run)} cannot be settled: ${error.message}. ${fate}`, {
+        ...fields(run),
+        reference: referenceOf(run.request.id),
+      }),
     trouble: (error, what) => logger.error(`Could not ${what}; trying again: ${error.message}`, { error: error.name }),
   }
 }
@@ -42,7 +42,7 @@ function logOutcome(logger: Logger, run: Run, outcome: Outcome): void {
       return logger.info(`Task ${label(run)} succeeded in ${took(run)}: ${brief(outcome.value ?? 'null')}`, fields(run))
     case 'retrying':
       return logger.warn(
-        `Task ${label(run)} retry in ${formatDuration(outcome.dueAt - Date.now())}: ${outcome.error.type}: ${outcome.error.message}`,
+        `Task ${label(run)} retry in ${formatDuration(Math.max(0, outcome.dueAt - Date.now()))}: ${outcome.error.type}: ${outcome.error.message}`,
         { ...fields(run), reference: referenceOf(run.request.id) },
       )
     case 'failed':

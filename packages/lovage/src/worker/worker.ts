@@ -337,7 +337,7 @@ function joinEvents(first: ExecutorEvents, second: ExecutorEvents | undefined): 
     started: run => (first.started?.(run), second.started?.(run)),
     report: (run, report) => (first.report?.(run, report), second.report?.(run, report)),
     settled: (run, outcome, lost) => (first.settled?.(run, outcome, lost), second.settled?.(run, outcome, lost)),
-    unsettled: (run, error) => (first.unsettled?.(run, error), second.unsettled?.(run, error)),
+    unsettled: (run, error, fate) => (first.unsettled?.(run, error, fate), second.unsettled?.(run, error, fate)),
     trouble: (error, what) => (first.trouble?.(error, what), second.trouble?.(error, what)),
   }
 }

@@ -8,19 +8,34 @@ import { Project } from './support/project.ts'
 import { until } from './support/until.ts'
 import { publishRaw } from './support/wire.ts'
 
+// a priority that no broker has: what follows cannot be published, however often it is tried
+const linked = { task: 'tiny', args: [], kwargs: {}, options: { priority: 42 }, subtask_type: null, immutable: false }
+const impossible = JSON.stringify([[1], {}, { callbacks: [linked], errbacks: [linked], chain: null, chord: null }])
+
 test('a task whose end can never be written is parked with the reason, and the worker goes on', async () => {
   const project = new Project()
   const worker = await project.worker()
-  // a priority that no broker has: what follows cannot be published, however often it is tried
-  const linked = { task: 'tiny', args: [], kwargs: {}, options: { priority: 42 }, subtask_type: null, immutable: false }
-  const embed = { callbacks: [linked], errbacks: [linked], chain: null, chord: null }
-  const id = await publishRaw(project, { body: JSON.stringify([[1], {}, embed]) })
+  const id = await publishRaw(project, { body: impossible })
   expect((await project.reaches(id, 'FAILURE')).value).toMatch(/InvalidArgumentError.*priority.*42/)
   await worker.line(/parked: its end could not be recorded: .*42/)
   expect((await project.lovage('-A', 'tasks.ts', 'dead', 'list')).out).toMatch(/its end could not be recorded/)
   expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 0, delayed: 0, unsettled: 0 })
   const { id: next } = await project.app.sendTask('tiny', [1])
   await project.reaches(next, 'SUCCESS')
+}, 30_000)
+
+test('of a task whose end is written and can never be followed by what is linked, the end stays and the message is parked', async () => {
+  const project = new Project()
+  const results = { LOVAGE_RESULT_BACKEND: `sqlite:${project.root}/results.db` }
+  const worker = await project.worker({ env: results })
+  const id = await publishRaw(project, { body: impossible })
+  await worker.line(/cannot be settled: .*42.* Its end is kept, and its message is among the dead letters/)
+  const { items } = await (await project.backend()).broker.parked()
+  expect(items).toMatchObject([{ id, reason: expect.stringMatching(/what was to follow it could not be sent: .*42/) }])
+  expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 0, delayed: 0, unsettled: 0 })
+  const db = new DatabaseSync(`${project.root}/results.db`)
+  expect(db.prepare('SELECT state FROM tasks WHERE id = ?').get(id)).toMatchObject({ state: 'SUCCESS' })
+  db.close()
 }, 30_000)
 
 const racing = `import { Lovage } from 'lovage'
