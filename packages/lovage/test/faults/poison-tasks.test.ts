@@ -25,7 +25,7 @@ app.task('exit', () => process.exit(3))
 const deadly = ['killed', 'aborted', 'segfault', 'gone']
 
 test('fault 16: tasks that kill their process are parked with their reason, and every other one succeeds', async () => {
-  const [goodCount, badCount] = isLong ? [20_000, 200] : [500, 6]
+  const [goodCount, badCount] = isLong ? [20_000, 200] : [300, 4]
   const project = new Project({ tasks })
   const sent = await sendMixed(project, goodCount, badCount)
   const startedAt = performance.now()
