@@ -30,6 +30,8 @@ export interface FleetOptions {
 
 /** One that died by itself is not started again at once, or it would be a storm. */
 const respawnMs = 300
+/** A start that takes longer is none. */
+const startMs = 60_000
 /** A stop that takes longer is no stop. */
 const stopMs = 30_000
 
@@ -137,10 +139,10 @@ export class Fleet {
   }
 
   async #allReady(role: Role): Promise<void> {
-    const until = Date.now() + 30_000
+    const until = Date.now() + startMs
     while (this.ready(role).length < this.#sizes[role]) {
       if (Date.now() > until)
-        throw new Error(`no ${role} was ready within 30 s; their last words:\n${this.#lastWords(role)}`)
+        throw new Error(`no ${role} was ready within ${startMs / 1000} s; their last words:\n${this.#lastWords(role)}`)
       await wait(20)
     }
   }

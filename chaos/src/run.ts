@@ -40,17 +40,16 @@ export async function run(settings: Settings, say: (line: string) => void): Prom
   })
   const goneWithUs = (): void => fleet.killAll()
   process.once('exit', goneWithUs)
+  let report: Report | undefined
   try {
     if (running.leftOut !== undefined) say(`LEFT OUT: ${running.leftOut}`)
-    const report = await runFleet({ settings, driver, project, running, fleet, say })
+    report = await runFleet({ settings, driver, project, running, fleet, say })
     return { report, folder: project.root, discard: () => project.remove() }
-  } catch (error) {
-    project.remove()
-    throw error
   } finally {
     fleet.killAll()
     process.off('exit', goneWithUs)
     await running.stop()
+    if (report === undefined) project.remove()
   }
 }
 
