@@ -82,6 +82,8 @@ export class RabbitControl {
     const { cookie, distPort } = this.address
     const env = environment(this.address)
     const call = run('erl_call', ['-address', `127.0.0.1:${distPort}`, '-c', cookie, '-r', '-e'], { env })
+    // one that ended unheard is told of by its exit code
+    call.child.stdin?.on('error', () => undefined)
     call.child.stdin?.end(input)
     try {
       return (await call).stdout.trim()

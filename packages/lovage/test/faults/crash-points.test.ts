@@ -2,7 +2,7 @@
  * RELIABILITY b.3, the rows of the worker, on every driver: a worker that dies, freezes or throws at a named point, a
  * healthy one beside it, and what is promised seen from outside: states, effects, and what is left in the queue.
  */
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { CrashAction } from '../../src/core/crash-point.ts'
 import { crashDrivers } from './support/crash-drivers.ts'
 import { crashed, CrashScene, expectNoStepBack, thaw, type Process } from './support/crash-scene.ts'
@@ -30,7 +30,7 @@ async function play(cell: Cell<WorkerPoint>, signal: AbortSignal): Promise<void>
   healthy.signal('SIGTERM')
   expect(await healthy.finished()).toMatchObject({ code: 0 })
 
-  expect(await scene.left()).toBe(0)
+  await scene.drained()
   expectNoStepBack(scene.histories.values())
   expect(readyThen.length).toBeGreaterThanOrEqual(point.ready)
   expectEffects(cell, scene.effects(), readyThen)
@@ -63,6 +63,8 @@ function expectEffects({ driver, point, action }: Cell<WorkerPoint>, effects: Ef
 
 describe.skipIf(!isLinux).concurrent('a worker at its crash point', { timeout: 60_000 }, () => {
   describe.each(crashDrivers)('$name', driver => {
+    beforeAll(async () => void (await driver.prepare?.()), 120_000)
+
     describe.each(crashActions)('%s', action => {
       // eslint-disable-next-line vitest/expect-expect -- `play` expects
       test.for(workerPoints)('$name, $where', async (point, { signal, skip }) => {

@@ -3,7 +3,7 @@
  * page goes on at another process, and nobody is told a state that is older than one they know.
  */
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { CrashAction } from '../../src/core/crash-point.ts'
 import { crashDrivers, type CrashDriver } from './support/crash-drivers.ts'
 import { crashed, CrashScene, type Process } from './support/crash-scene.ts'
@@ -68,6 +68,8 @@ async function play(driver: CrashDriver, action: CrashAction, signal: AbortSigna
 
 describe.skipIf(!isLinux)('a web process at its crash point', { timeout: 60_000 }, () => {
   describe.each(crashDrivers)('$name', driver => {
+    beforeAll(async () => void (await driver.prepare?.()), 120_000)
+
     describe.each(crashActions)('%s', action => {
       // eslint-disable-next-line vitest/expect-expect -- `play` expects
       test.for(webPoints)('$name, $where', async (point, { signal, skip }) => {

@@ -16,9 +16,12 @@ import type {
   SettleOutcome,
   Subscription,
 } from '../../broker.ts'
+import { crashPoint } from '../../core/crash-point.ts'
 import { BrokerError, coerceError, IllegalStateError, PublishError } from '../../core/errors.ts'
 import type { WireMessage } from '../../core/wire.ts'
 import { isNotFound } from './faults.ts'
+import { LongHolds } from './long-holds.ts'
+import type { Signs } from './long-holds.ts'
 import type { Held } from './holds.ts'
 import type { Lane } from './lane.ts'
 import type { Location } from './location.ts'
@@ -50,11 +53,25 @@ export function rabbitBrokerCapabilities({ maxPriority, queueType }: Location): 
 const patienceMs = 10_000
 /** How often a consumer that gets nothing is checked, unless told. */
 const defaultCheckMs = 30_000
+const defaultRoundMs = 60_000
+/** A delivery that is held for so much of the broker's time-out is held by a copy from then on. */
+const longShare = 0.8
 
 /** Where queues are written down, because AMQP has no way to list them. */
 export interface QueueRegister {
   note(queue: string): Promise<void>
   list(): Promise<readonly string[]>
+}
+
+export interface BrokerParts {
+  readonly register: QueueRegister
+  readonly signs: Signs
+  /** Whose states are in the store already: it is told nothing. */
+  readonly ownAddress?: string | undefined
+  /** How often a consumer that gets nothing is checked. @default 30000 */
+  readonly checkMs?: number | undefined
+  /** How often the copy of a task comes round that runs longer than the broker's time-out. @default 60000 */
+  readonly roundMs?: number | undefined
 }
 
 interface Draft {
@@ -78,19 +95,28 @@ export class RabbitBroker implements Broker {
   /** Those written down, and those that are being. */
   readonly #noted = new Map<string, Promise<void>>()
   readonly #known = new Set<string>()
+  readonly #ownAddress: string | undefined
+  readonly #longHolds: LongHolds
   readonly #checkMs: number
   #subscriptionCount = 0
   #isClosed = false
 
-  /** @param options checkMs: how often a consumer that gets nothing is checked. @default 30000 */
-  constructor(session: RabbitSession, register: QueueRegister, options: { readonly checkMs?: number } = {}) {
+  constructor(session: RabbitSession, parts: BrokerParts) {
+    const { register, signs, ownAddress, checkMs = defaultCheckMs, roundMs = defaultRoundMs } = parts
     this.capabilities = rabbitBrokerCapabilities(session.location)
     this.#session = session
     this.#register = register
+    this.#ownAddress = ownAddress
     this.#topology = new Topology(session.publishing)
     this.#delaying = new Publisher(session.publishing)
     this.#notices = new Notices(session, this.#topology)
-    this.#checkMs = options.checkMs ?? defaultCheckMs
+    this.#checkMs = checkMs
+    this.#longHolds = new LongHolds({
+      clock: session.consuming.clock,
+      signs,
+      send: (outgoing, queue, delayMs) => this.#sendAgain(outgoing, queue, delayMs),
+      roundMs,
+    })
   }
 
   open(options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
@@ -128,6 +154,8 @@ export class RabbitBroker implements Broker {
       toDelivery,
       onGone: () => void this.#subscriptions.delete(id),
       checkMs: this.#checkMs,
+      longHolds: this.#longHolds,
+      longAfterMs: this.#session.location.consumerTimeoutMs * longShare,
     })
     this.#subscriptions.set(id, subscription)
     await subscription.start(patienceMs)
@@ -137,14 +165,14 @@ export class RabbitBroker implements Broker {
 
   markStarted(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
     this.#assertOpen()
-    return Promise.resolve(deliveries.filter(({ token }) => this.#find(token) === undefined))
+    return Promise.resolve(deliveries.filter(({ token }) => this.#held(token) === undefined))
   }
 
   /** @throws {PublishError} a successor was not accepted: nothing was given up. Settle again. */
   async settle({ delivery, disposition, successors = [] }: Settlement): Promise<SettleOutcome> {
     this.#assertOpen()
     const { token } = delivery
-    if (this.#settling.has(token) || this.#find(token) === undefined) return 'lost'
+    if (this.#settling.has(token) || this.#held(token) === undefined) return 'lost'
     this.#settling.add(token)
     try {
       assertAccepted(await this.publish(successors))
@@ -190,6 +218,7 @@ export class RabbitBroker implements Broker {
   /** To the queue that a foreign caller waits at. Nobody there: the caller is gone, which is no failure. */
   async reply({ address, message }: Reply): Promise<void> {
     this.#assertOpen()
+    if (address === this.#ownAddress) return
     const outgoing = { exchange: '', routingKey: address, body: toBody(message), properties: toProperties(message) }
     assertAccepted(await this.#session.publisher.publish([{ ...outgoing, mandatory: false }]))
   }
@@ -222,6 +251,7 @@ export class RabbitBroker implements Broker {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    await this.#longHolds.close()
     await this.#notices.close()
     await Promise.all(Array.from(this.#subscriptions.values(), subscription => subscription.abandon()))
   }
@@ -253,10 +283,13 @@ export class RabbitBroker implements Broker {
     const refusals = await this.#declareFor(drafts.filter(isDraft))
     const ready = drafts.filter(isDraft).filter(({ publication }) => !refusals.has(publication.queue))
     const [now, later] = [ready.filter(({ delayS }) => delayS === 0), ready.filter(({ delayS }) => delayS > 0)]
-    const [sentNow, sentLater] = await Promise.all([
+    const sending = Promise.all([
       this.#session.publisher.publish(now.map(({ outgoing }) => outgoing)),
       this.#delaying.publish(later.map(({ outgoing }) => outgoing)),
     ])
+    crashPoint('P2')
+    const [sentNow, sentLater] = await sending
+    crashPoint('P3')
     const outcomes = new Map<Draft, PublishOutcome | undefined>()
     for (const [index, draft] of now.entries()) outcomes.set(draft, sentNow[index])
     for (const [index, draft] of later.entries()) outcomes.set(draft, sentLater[index])
@@ -312,7 +345,7 @@ export class RabbitBroker implements Broker {
 
   /** What is published in its place before it is acknowledged; undefined: nothing. */
   #replacement(delivery: Delivery, disposition: Disposition): Promise<PublishOutcome> | undefined {
-    const message = this.#find(delivery.token)?.held.message
+    const message = this.#held(delivery.token)?.message
     if (message === undefined || disposition.kind === 'ack') return undefined
     const { queue } = delivery
     if (disposition.kind === 'park') {
@@ -321,7 +354,8 @@ export class RabbitBroker implements Broker {
       const copy = again(message, queue, { crashed: false, headers: {} })
       return this.#park(parkedAgain(copy, { id, queue, reason: disposition.reason, parkedAt: this.#now() }))
     }
-    if (isPlainRequeue(disposition)) return undefined
+    // the original of what is held by a copy is acknowledged: there is nothing to give back
+    if (isPlainRequeue(disposition) && this.#longHolds.find(delivery.token) === undefined) return undefined
     const { crashed = false, headers = {}, delayMs = 0 } = disposition
     return this.#sendAgain(again(message, queue, { crashed, headers }), queue, delayMs)
   }
@@ -337,12 +371,17 @@ export class RabbitBroker implements Broker {
   }
 
   async #giveUp(token: string, disposition: Disposition): Promise<boolean> {
+    if (await this.#longHolds.end(token)) return true
     const found = this.#find(token)
     if (found === undefined) return false
     const { lane, held } = found
     const tag = held.message.fields.deliveryTag
     const isBack = disposition.kind === 'requeue' && isPlainRequeue(disposition)
     return isBack ? lane.holds.requeue(tag) : await lane.holds.ack(tag)
+  }
+
+  #held(token: string): Held | undefined {
+    return this.#find(token)?.held ?? this.#longHolds.find(token)
   }
 
   #find(token: string): { readonly lane: Lane; readonly held: Held } | undefined {

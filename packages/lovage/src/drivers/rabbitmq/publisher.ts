@@ -4,6 +4,7 @@
  */
 import type { ConfirmChannel, Message, Options } from 'amqplib'
 import type { PublishOutcome } from '../../broker.ts'
+import { crashPoint } from '../../core/crash-point.ts'
 import {
   BrokerConnectionError,
   BrokerError,
@@ -157,6 +158,7 @@ export class Publisher {
     const pending: Pending = { message, resolve: outcome => this.#settle(pending, resolve, outcome), isReturned: false }
     const { exchange, routingKey, body, properties, mandatory = true } = message
     try {
+      crashPoint('P5')
       const options = { persistent: true, ...properties, mandatory }
       open.channel.publish(exchange, routingKey, body, options, (error: unknown) =>
         pending.resolve(confirmed(pending, open, error)),

@@ -47,8 +47,8 @@ function messageHandlers({
   return {
     declare: ({ queues }) => queues.forEach(name => tx.queue(name)),
     publish({ rows }) {
-      crashPoint('P5')
       for (const row of rows) {
+        crashPoint('P5')
         publish(row, messages, tasks)
         crashPoint('P2')
       }

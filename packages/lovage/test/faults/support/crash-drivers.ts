@@ -9,6 +9,7 @@ import { joinBackend } from '../../../src/backend.ts'
 import type { BrokerCapabilities } from '../../../src/broker.ts'
 import { openConnection } from '../../../src/drivers/registry.ts'
 import type { ResultCapabilities } from '../../../src/result-store.ts'
+import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
 
 export interface Urls {
   readonly LOVAGE_BROKER_URL: string
@@ -18,6 +19,8 @@ export interface Urls {
 /** A broker and a result store of one scene's own. */
 export interface Place {
   readonly urls: Urls
+  /** Messages in a queue, those that are held included, where the driver cannot tell. */
+  left?(queue: string): Promise<number>
   end(): Promise<void>
 }
 
@@ -28,8 +31,12 @@ interface DriverEntry {
    * A long run (LOVAGE_LONG=1) plays them all.
    */
   readonly inShort: 'all' | 'kill' | 'own'
+  /** Why it cannot be tried on this machine. */
+  readonly absence?: string | undefined
   /** A place of the shape that `open` gives; nobody connects to it. */
   readonly sample: Urls
+  /** Starts what all its scenes share: that may take its time. */
+  readonly prepare?: () => Promise<unknown>
   /** @param root a folder that is removed after the scene */
   readonly open: (root: string) => Promise<Place>
 }
@@ -47,6 +54,14 @@ const entries: readonly DriverEntry[] = [
     sample: inFiles('/nowhere', 'results.db'),
     open: root => files(inFiles(root, 'results.db')),
   },
+  {
+    name: 'rabbitmq, results in sqlite',
+    inShort: 'kill',
+    absence: hasRabbit ? undefined : 'RabbitMQ is not installed',
+    sample: { ...inFiles('/nowhere', 'results.db'), LOVAGE_BROKER_URL: 'amqp://localhost' },
+    prepare: () => (hasRabbit ? sharedRabbit() : Promise.resolve()),
+    open: rabbitPlace,
+  },
 ]
 
 function inFiles(root: string, results: string): Urls {
@@ -58,6 +73,21 @@ function files(urls: Urls): Promise<Place> {
   return Promise.resolve({ urls, end: () => Promise.resolve() })
 }
 
+async function rabbitPlace(root: string): Promise<Place> {
+  const rabbit = await sharedRabbit()
+  const vhost = await rabbit.addVhost('crash')
+  const count = (queue: string): string =>
+    `case rabbit_amqqueue:lookup(rabbit_misc:r(<<"${vhost}">>, queue, <<"${queue}">>)) of
+      {ok, Q} -> proplists:get_value(messages, rabbit_amqqueue:info(Q, [messages]));
+      _ -> 0
+    end`
+  return {
+    urls: { ...inFiles(root, 'results.db'), LOVAGE_BROKER_URL: rabbit.url(vhost) },
+    left: async queue => Number(await rabbit.eval(count(queue))),
+    end: () => rabbit.deleteVhost(vhost),
+  }
+}
+
 /** What decides which points a driver has, and what may happen at them. */
 export interface Facts {
   readonly broker: BrokerCapabilities
@@ -67,7 +97,7 @@ export interface Facts {
   readonly chords: boolean
 }
 
-export interface CrashDriver extends Pick<DriverEntry, 'name' | 'inShort' | 'open'> {
+export interface CrashDriver extends Omit<DriverEntry, 'sample'> {
   readonly facts: Facts
 }
 

@@ -152,7 +152,8 @@ export class CrashScene implements AsyncDisposable {
   /** Messages in the queue, whoever holds them. */
   async left(): Promise<number> {
     const { ready, delayed, unsettled } = await (await this.backend()).broker.stats(queue)
-    return ready + delayed + unsettled
+    const told = ready + delayed + unsettled
+    return told === 0 && this.#place.left !== undefined ? await this.#place.left(queue) : told
   }
 
   async drained(): Promise<void> {

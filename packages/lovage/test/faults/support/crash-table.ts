@@ -111,7 +111,7 @@ export const producerPoints: readonly ProducerPoint[] = [
     name: 'P5',
     where: 'in the middle of ten thousand',
     sends: 'bulk',
-    passage: 11,
+    passage: 5001,
     goesOn: true,
     queued: () => ({ least: 1, most: bulkCount - 1 }),
   },
@@ -127,7 +127,7 @@ export interface Cell<P extends Point> {
 
 /** Why a cell is not played, if it is not. */
 export function whyNot({ driver, point, action }: Cell<Point>): string | undefined {
-  const missing = point.missing?.(driver.facts)
+  const missing = driver.absence ?? point.missing?.(driver.facts)
   if (missing !== undefined || isLong || driver.inShort === 'all') return missing
   if (driver.inShort === 'kill') return action === 'kill' ? undefined : 'LOVAGE_LONG=1 plays it'
   const before = crashDrivers.slice(0, crashDrivers.indexOf(driver))
