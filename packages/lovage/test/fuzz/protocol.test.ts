@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { spawnSync } from 'node:child_process'
 import { expect } from 'vitest'
 import { LovageError } from '../../src/core/errors.ts'
 import type { StoredState } from '../../src/core/record.ts'
@@ -109,6 +110,19 @@ fuzz('json', {
     },
     runs: 2000,
   }),
+  'is what Python reads, where Python reads it': property({
+    of: fc.array(
+      jsonText.filter(text => text.length < 190 && !/__type__|__proto__|constructor|prototype|\\u00/.test(text)),
+      { minLength: 100, maxLength: 300 },
+    ),
+    holds(texts) {
+      const theirs = asPythonReads(texts)
+      // a machine without Python is no failure here: the interop tests say what is missing
+      if (theirs === undefined) return
+      expect(texts.map(text => ours(text))).toEqual(theirs)
+    },
+    runs: 3,
+  }),
   'of a value comes back as that value': property({
     of: sendable,
     holds: value => expect(decodeJson(encodeJson(value))).toStrictEqual(value),
@@ -132,6 +146,46 @@ fuzz('json', {
     },
   }),
 })
+
+const python = `
+import json, struct, sys
+def plain(value):
+    if isinstance(value, bool) or value is None or isinstance(value, str): return value
+    if isinstance(value, int) and abs(value) > 2**53 - 1: return {'int': str(value)}
+    if isinstance(value, (int, float)):
+        value = float(value)
+        return {'nan': 1} if value != value else {'bits': struct.pack('>d', value + 0.0 if value else 0.0).hex()}
+    if isinstance(value, list): return [plain(item) for item in value]
+    return {'map': [[key, plain(item)] for key, item in sorted(value.items(), key=lambda pair: pair[0].encode('utf-16-be', 'surrogatepass'))]}
+def read(text):
+    try: return {'value': plain(json.loads(text))}
+    except (ValueError, RecursionError): return None
+print(json.dumps([read(text) for text in json.load(sys.stdin)]))
+`
+
+/** Undefined: there is no Python. */
+function asPythonReads(texts: readonly string[]): unknown {
+  const { status, stdout } = spawnSync('python3', ['-c', python], { input: JSON.stringify(texts), encoding: 'utf8' })
+  return status === 0 ? (JSON.parse(stdout) as unknown) : undefined
+}
+
+function ours(text: string): unknown {
+  const read = orCoded(() => decodeJson(text))
+  return 'code' in read ? null : { value: plain(read.value) }
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return { int: String(value) }
+  if (typeof value === 'number') {
+    const bytes = Buffer.alloc(8)
+    bytes.writeDoubleBE(value === 0 ? 0 : value)
+    return Number.isNaN(value) ? { nan: 1 } : { bits: bytes.toString('hex') }
+  }
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return { map: entries.map(([key, item]) => [key, plain(item)]) }
+}
 
 function nodes(text: string): { readonly value: unknown } | undefined {
   try {
