@@ -5,13 +5,14 @@
 import { AppState } from '../../src/app/app-state.ts'
 import { createResult } from '../../src/app/async-result.ts'
 import { publishOnce } from '../../src/app/idempotency.ts'
-import { publishCalls, type Call } from '../../src/app/publish.ts'
+import { publishCalls, toPublication, type Call } from '../../src/app/publish.ts'
 import { sleep } from '../../src/core/clock.ts'
+import { queueName } from './cluster.ts'
 import { connect, type Wiring } from './connect.ts'
 import type { Coverage } from './coverage.ts'
 import type { Ledger } from './ledger.ts'
 import type { Process } from './process.ts'
-import { twinId, type TaskPlan } from './tasks.ts'
+import { followersOf, twinId, type TaskPlan } from './tasks.ts'
 import type { World } from './world.ts'
 
 export interface CallerSetup extends Wiring {
@@ -62,9 +63,21 @@ export class Caller {
   async #send(plan: TaskPlan, isTwin: boolean): Promise<void> {
     const call = callOf(plan, isTwin ? twinId(plan.id) : plan.id)
     const hasKey = plan.twinAfterMs !== undefined
-    const sent = hasKey ? (await publishOnce(this.#app, call, plan.id)).id : (await publishCalls(this.#app, [call]))[0]
+    const sent = hasKey ? (await publishOnce(this.#app, call, plan.id)).id : await this.#sendPlain(plan, call)
     this.#setup.world.tell(this.process.name, () => `knows that ${sent} is accepted`)
     if (sent !== undefined) this.#setup.ledger.acknowledged(sent)
+  }
+
+  /** As Celery's callers send what has links. */
+  async #sendPlain(plan: TaskPlan, call: Call): Promise<string | undefined> {
+    const [link, ...chain] = followersOf(plan).map(({ id }) => signatureOf(id))
+    if (link === undefined) return (await publishCalls(this.#app, [call]))[0]
+    const draft = toPublication(this.#app, call)
+    const embed = { callbacks: [link], errbacks: null, chain: chain.toReversed(), chord: null }
+    const message = { ...draft.message, body: JSON.stringify([[], {}, embed]) }
+    const [outcome] = await this.#app.publish(await this.#app.backend(), [{ ...draft, message }])
+    if (outcome?.accepted !== 'yes') throw outcome?.error ?? new Error('no answer')
+    return plan.id
   }
 
   async #insist(id: string, attempt: () => Promise<void>): Promise<void> {
@@ -82,10 +95,20 @@ export class Caller {
   }
 }
 
+function signatureOf(id: string): object {
+  const options = { task_id: id, queue: queueName }
+  return { task: 'returns', args: [], kwargs: {}, options, subtask_type: null, immutable: true, chord_size: null }
+}
+
 function callOf({ name, etaAfterMs, expiresAfterMs }: TaskPlan, taskId: string): Call {
   const times = {
     ...(etaAfterMs === undefined ? {} : { countdownMs: etaAfterMs }),
     ...(expiresAfterMs === undefined ? {} : { expiresInMs: expiresAfterMs }),
   }
-  return { name, definition: undefined, wire: { args: [], kwargs: {} }, options: { taskId, queue: 'celery', ...times } }
+  return {
+    name,
+    definition: undefined,
+    wire: { args: [], kwargs: {} },
+    options: { taskId, queue: queueName, ...times },
+  }
 }

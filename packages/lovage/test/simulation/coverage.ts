@@ -59,6 +59,13 @@ export class Coverage {
       .map(([fault, state]) => `${fault} × ${state}: ${this.count(fault, state)}`)
   }
 
+  /** Faults and states that never came up. */
+  unmet(): string[] {
+    const faults = faultNames.filter(fault => taskStates.every(state => this.count(fault, state) === 0))
+    const states = taskStates.filter(state => faultNames.every(fault => this.count(fault, state) === 0))
+    return [...faults, ...states]
+  }
+
   /** A row for each fault, a column for each state; what cannot be is a dash. */
   table(): string {
     const cell = (fault: FaultName, state: TaskState): string =>

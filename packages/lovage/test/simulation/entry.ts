@@ -32,6 +32,8 @@ interface Holding {
 export interface Entry {
   readonly id: string
   readonly plan: TaskPlan
+  /** It follows from the success of another task. */
+  readonly after: string | undefined
   acknowledged: boolean
   /** Messages of it in the broker, whoever holds them. */
   messages: number
@@ -56,10 +58,10 @@ export interface Entry {
   readonly held: Map<string, Holding>
 }
 
-export function createEntry(id: string, plan: TaskPlan): Entry {
+export function createEntry(id: string, plan: TaskPlan, after?: string): Entry {
   const counts = { messages: 0, accepted: 0, handOvers: 0, givenBack: 0, crashes: 0, cutRuns: 0, notBefore: 0 }
   const unknown = { stored: undefined, final: undefined, revokedAt: undefined }
-  return { id, plan, acknowledged: false, ...counts, ...unknown, runs: new Map(), held: new Map() }
+  return { id, plan, after, acknowledged: false, ...counts, ...unknown, runs: new Map(), held: new Map() }
 }
 
 /** @param brokerWall epoch milliseconds, as the broker sees them. */

@@ -14,6 +14,7 @@ const invariantNames = [
   '6 every attempt has a cause',
   '7 no late ack before the result is durable',
   '8 without faults, each attempt runs once',
+  '10 what is linked follows, in order',
   '11 what was revoked does not start',
   '12 no more run than there are slots',
   '13 nothing stays behind',
@@ -88,6 +89,19 @@ export function noAckBeforeTheResult({ id, plan, stored, messages }: Entry, { me
   return `${id} was acked at ${stored?.state ?? 'no state'}`
 }
 
+export function followsFromSuccess({ id }: Entry, before: Entry): Finding {
+  if (before.final?.startsWith('SUCCESS') === true) return undefined
+  return `${id} is sent, and ${before.id} is ${before.final ?? 'not final'}`
+}
+
+export function hasFollowed({ id, accepted, final }: Entry, before: Entry): Finding {
+  if (before.final === undefined) return undefined
+  if (before.final.startsWith('SUCCESS')) return accepted > 0 ? undefined : `${id} was never sent after ${before.id}`
+  return accepted === 0 || before.accepted === 0
+    ? undefined
+    : `${id} (${final}) was sent although ${before.id} is ${before.final}`
+}
+
 export function executionsAreTasks({ id, plan, runs, final, accepted }: Entry): Finding {
   // a call that was made twice is a second message
   if (accepted === 0 || plan.repeatAfterMs !== undefined) return undefined
@@ -120,8 +134,9 @@ function instantOf(header: unknown): number | undefined {
 }
 
 export function endsAsItMust(entry: Entry): Finding {
-  const { id, plan, accepted, stored, final, crashes, cutRuns } = entry
-  if (final === undefined) return undefined
+  const { id, plan, after, accepted, stored, final, crashes, cutRuns } = entry
+  // what will not be called any more ends as what it was to follow
+  if (final === undefined || (after !== undefined && accepted === 0)) return undefined
   const isStopped = plan.revoke !== undefined || plan.expiresAfterMs !== undefined
   const isLost = stored?.state === 'FAILURE' && stored.value?.includes('WorkerLostError') === true
   const isPoison = plan.name.startsWith('kills')

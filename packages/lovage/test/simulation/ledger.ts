@@ -11,7 +11,9 @@ import * as rules from './invariants.ts'
 import { idOf, isFinal, textOf, type InvariantName, type Violation } from './invariants.ts'
 import { leaseMs } from './plan.ts'
 import type { Process } from './process.ts'
-import { twinId, type TaskPlan } from './tasks.ts'
+import { followerPlan, followersOf, twinId, type TaskPlan } from './tasks.ts'
+
+const linked = '10 what is linked follows, in order'
 
 export interface LedgerOptions {
   readonly plans: readonly TaskPlan[]
@@ -46,6 +48,8 @@ export class Ledger {
       this.entries.set(plan.id, createEntry(plan.id, plan))
       const twin = twinId(plan.id)
       if (plan.twinAfterMs !== undefined) this.entries.set(twin, createEntry(twin, plan))
+      for (const { id, after } of followersOf(plan))
+        this.entries.set(id, createEntry(id, followerPlan(id, plan), after))
     }
   }
 
@@ -82,7 +86,8 @@ export class Ledger {
     entry.accepted++
     entry.notBefore = notBefore
     this.#messages++
-    const { plan } = entry
+    const { plan, after } = entry
+    if (after !== undefined) this.#check(linked, rules.followsFromSuccess(entry, this.entry(after)))
     if (plan.twinAfterMs === undefined) return
     const other = this.entry(id === plan.id ? twinId(plan.id) : plan.id)
     this.#check('one key, one task', other.accepted > 0 ? `${id} and ${other.id} were both sent` : undefined)
@@ -244,10 +249,21 @@ export class Ledger {
     for (const entry of entries) {
       this.#check('1 nothing vanishes', rules.nothingVanishes(entry))
       this.#check('a task ends as it must', rules.endsAsItMust(entry))
+      if (entry.after !== undefined) this.#check(linked, rules.hasFollowed(entry, this.entry(entry.after)))
       const finding = hadFaults ? undefined : rules.executionsAreTasks(entry)
       this.#check('8 without faults, each attempt runs once', finding)
     }
     for (const each of parked) this.#check('15 what is parked can be replayed', rules.parkedCanBeReplayed(each))
+  }
+
+  /** Once all has drained: who follows the tasks has been shown every end. */
+  followedAll(observer: string): void {
+    for (const { id, stored, final } of this.entries.values()) {
+      if (final === undefined || stored === undefined) continue
+      const shown = this.lastSeen(observer, id)?.state
+      const isBehind = shown !== stored.state
+      this.#check('14 all drains after the faults', isBehind ? `${observer} shows ${id} as ${shown}` : undefined)
+    }
   }
 
   /** Of what others have looked at: a finding is a violation. */

@@ -78,6 +78,7 @@ function describeTask(task: TaskPlan): string {
     task.etaAfterMs === undefined ? undefined : `eta ${task.etaAfterMs} ms later`,
     task.expiresAfterMs === undefined ? undefined : `expires ${task.expiresAfterMs} ms later`,
     task.revoke === undefined ? undefined : `revoked ${task.revoke.afterMs} ms later`,
+    task.isLinked ? 'three tasks follow from it' : undefined,
     task.repeatAfterMs === undefined ? undefined : `sent again ${task.repeatAfterMs} ms later`,
     task.twinAfterMs === undefined ? undefined : `its key used again ${task.twinAfterMs} ms later`,
   ]

@@ -1,9 +1,9 @@
 /** The command: plays histories, prints what happened in them, shrinks the first failing one of each kind. */
 import { parseArgs } from 'node:util'
 import { breakages, isBreakage } from './breakages.ts'
-import { Coverage } from './coverage.ts'
-import { simulate, type History } from './simulator.ts'
 import { commandFor, describePlan, shrink } from './shrink.ts'
+import type { History } from './simulator.ts'
+import { tally } from './tally.ts'
 
 const help = `npm run simulate -- [options]
 
@@ -54,24 +54,22 @@ const count = values.seed === undefined ? Number(values.seeds) : 1
 Error.stackTraceLimit = 0
 const startedAt = performance.now()
 const seeds = Array.from({ length: count }, (_, index) => first + index)
-const histories = await simulate(seeds, { breakage, tells: values.verbose, only, luck: Number(values.luck ?? 0) })
+const result = await tally(seeds, { breakage, tells: values.verbose, only, luck: Number(values.luck ?? 0) }, tell)
 const seconds = (performance.now() - startedAt) / 1000
 
-if (values.verbose) for (const { story } of histories) console.log(story.join('\n'))
 printSums()
-const violated = histories.filter(({ violation }) => violation !== undefined)
-violated.sort((a, b) => a.plan.seed - b.plan.seed)
-for (const found of Map.groupBy(violated, ({ violation }) => violation?.invariant).values()) await report(found)
+for (const found of Map.groupBy(result.failed, ({ violation }) => violation?.invariant).values()) await report(found)
 const isCovered = values.coverage ? printCoverage() : true
-process.exitCode = violated.length === 0 && isCovered ? 0 : 1
+process.exitCode = result.failed.length === 0 && isCovered ? 0 : 1
+
+function tell({ story }: History): void {
+  if (story.length > 0) console.log(story.join('\n'))
+}
 
 function printSums(): void {
-  const sums = new Map<string, number>([['seeds', histories.length]])
-  for (const { counts } of histories)
-    for (const [name, value] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + value)
-  sums.set('violations', histories.filter(({ violation }) => violation !== undefined).length)
+  const sums = [...result.sums, ['violations', result.failed.length] as const]
   for (const [name, value] of sums) console.log(`${name.padEnd(16)} ${String(value).padStart(12)}`)
-  console.log(`${seconds.toFixed(1)} s, ${Math.round((sums.get('steps') ?? 0) / seconds)} steps/s`)
+  console.log(`${seconds.toFixed(1)} s, ${Math.round((result.sums.get('steps') ?? 0) / seconds)} steps/s`)
 }
 
 async function report(found: readonly History[]): Promise<void> {
@@ -79,17 +77,15 @@ async function report(found: readonly History[]): Promise<void> {
   if (failed?.violation === undefined) return
   console.log(`\n${failed.violation.invariant}: ${found.length} histories`)
   for (const { plan, violation } of found.slice(0, 3)) console.log(`  seed ${plan.seed}: ${violation?.detail}`)
-  const shrunk = await shrink(failed, { breakage, only })
+  const shrunk = await shrink(failed, { breakage })
   console.log(`\nthe first of them, with all taken out that it does not need:\n${describePlan(shrunk.plan)}`)
   console.log(`  → ${shrunk.violation?.detail}\n  see it: ${commandFor(shrunk, breakage)}`)
 }
 
 /** Whether every pair that can exist came up often enough. */
 function printCoverage(): boolean {
-  const all = new Coverage()
-  for (const { coverage } of histories) all.merge(coverage)
-  console.log(`\n${all.table()}`)
-  const short = all.short(histories.length)
+  console.log(`\n${result.coverage.table()}`)
+  const short = result.coverage.short(result.histories)
   console.log(short.length === 0 ? '\nevery pair came up often enough' : `\ntoo seldom:\n  ${short.join('\n  ')}`)
   return short.length === 0
 }

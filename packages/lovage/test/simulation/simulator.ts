@@ -12,7 +12,7 @@ import type { Violation } from './invariants.ts'
 import { Ledger } from './ledger.ts'
 import { Network, type NetworkOptions } from './network.ts'
 import { startFollower, startReader } from './observer.ts'
-import { keepOnly, planHistory, type HistoryPlan } from './plan.ts'
+import type { HistoryPlan } from './plan.ts'
 import { Process, wallTime, type Machine } from './process.ts'
 import type { TaskPlan } from './tasks.ts'
 import { SimulatedWorker, type WorkerSetup } from './worker.ts'
@@ -21,9 +21,6 @@ import { World } from './world.ts'
 export interface SimulateOptions {
   readonly breakage?: Breakage | undefined
   readonly tells?: boolean | undefined
-  /** The parts of the history that are played; all, when absent. */
-  readonly only?: ReadonlySet<string> | undefined
-  readonly luck?: number | undefined
 }
 
 export interface History {
@@ -140,6 +137,7 @@ class Simulation {
     this.#phase = isStill ? 'closing' : 'running'
     if (!isStill) return
     this.#deadline = this.world.nowMs + 2 * lastGraceMs
+    this.#plan.observers.filter(isFollower).forEach(name => this.#ledger.followedAll(name))
     for (const worker of this.#workers.values()) {
       this.#ledger.judge('13 nothing stays behind', worker.leftovers())
       worker.process.do(() => void worker.stop(lastGraceMs))
@@ -160,7 +158,7 @@ class Simulation {
     const { workers, callers, observers, tasks } = this.#plan
     for (const name of workers) this.#startWorker(name)
     for (const name of callers) this.#startCaller(name)
-    observers.forEach((name, index) => this.#startObserver(name, index))
+    for (const name of observers) this.#startObserver(name)
     tasks.forEach((task, index) => this.#scheduleTask(task, index))
   }
 
@@ -198,8 +196,8 @@ class Simulation {
     this.#callers.set(name, new Caller({ ...this.#wiring, coverage: this.#coverage }, this.#process(name)))
   }
 
-  #startObserver(name: string, index: number): void {
-    const start = index % 2 === 0 ? startReader : startFollower
+  #startObserver(name: string): void {
+    const start = isFollower(name) ? startFollower : startReader
     start(this.#wiring, this.#process(name))
   }
 
@@ -263,6 +261,11 @@ class Simulation {
   }
 }
 
+/** The others read. */
+function isFollower(observer: string): boolean {
+  return observer === 'o2'
+}
+
 /** Plays histories side by side, so that they share the turns of the event loop: each step's promises settle before the next. */
 export async function playAll(
   plans: Iterable<HistoryPlan>,
@@ -278,15 +281,4 @@ export async function playAll(
     playing = playing.filter(each => each.step() || onEnd(each.history()))
     await new Promise(resolve => setImmediate(resolve))
   }
-}
-
-/** Plays the histories of these seeds. */
-export async function simulate(seeds: Iterable<number>, options: SimulateOptions = {}): Promise<History[]> {
-  const { only, luck } = options
-  const plans = function* (): Iterable<HistoryPlan> {
-    for (const seed of seeds) yield only === undefined ? planHistory(seed) : keepOnly(planHistory(seed), only, luck)
-  }
-  const histories: History[] = []
-  await playAll(plans(), options, history => void histories.push(history))
-  return histories
 }

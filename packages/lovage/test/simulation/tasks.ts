@@ -68,6 +68,8 @@ export interface TaskPlan {
   readonly revoke: { readonly afterMs: number; readonly terminate: boolean } | undefined
   /** It is sent with an idempotency key, and so long after the first call another one uses the same, with an id of its own. */
   readonly twinAfterMs: number | undefined
+  /** One task is linked to it, and two follow in its chain. */
+  readonly isLinked: boolean
   /** So long after the first call another one sends it again, under the same id. */
   readonly repeatAfterMs: number | undefined
 }
@@ -101,6 +103,7 @@ function planTask(random: Random, id: string, name: Kind): TaskPlan {
     expiresAfterMs: maybe(0.06, 200),
     revoke: revokeAfterMs === undefined ? undefined : { afterMs: revokeAfterMs, terminate: random.chance(0.5) },
     ...planOtherCall(random),
+    isLinked: random.chance(0.12),
   }
 }
 
@@ -109,6 +112,31 @@ function planOtherCall(random: Random): Pick<TaskPlan, 'twinAfterMs' | 'repeatAf
   const isTwin = random.chance(0.25)
   const afterMs = random.chance(0.2) ? random.between(0, random.pick([10, 300, 1500])) : undefined
   return { twinAfterMs: isTwin ? afterMs : undefined, repeatAfterMs: isTwin ? undefined : afterMs }
+}
+
+/** What is to follow from a task: ids, and whose success each follows from. */
+export function followersOf({ id, isLinked, twinAfterMs }: TaskPlan): readonly { id: string; after: string }[] {
+  if (!isLinked || twinAfterMs !== undefined) return []
+  return [
+    { id: `${id}link`, after: id },
+    { id: `${id}chain1`, after: id },
+    { id: `${id}chain2`, after: `${id}chain1` },
+  ]
+}
+
+/** It returns at once, and whatever was done twice to the first may come to it twice. */
+export function followerPlan(id: string, { repeatAfterMs }: TaskPlan): TaskPlan {
+  const unset = { etaAfterMs: undefined, expiresAfterMs: undefined, revoke: undefined, twinAfterMs: undefined }
+  return {
+    id,
+    name: 'returns',
+    publishAfterMs: 0,
+    durationMs: 2,
+    heeds: true,
+    isLinked: false,
+    repeatAfterMs,
+    ...unset,
+  }
 }
 
 /** The id the second call of an idempotency key brings along. */
