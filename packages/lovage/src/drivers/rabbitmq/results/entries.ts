@@ -48,16 +48,31 @@ export function decodeStreamMessage(body: Buffer): StreamMessage | undefined {
   if (message?.['kind'] === 'term' && typeof message['token'] === 'string')
     return { kind: 'term', token: message['token'] }
   if (message?.['kind'] !== 'batch' || !Array.isArray(message['entries'])) return undefined
-  return message as unknown as Batch
+  return message['entries'].every(isEntry) ? (message as unknown as Batch) : undefined
+}
+
+function isEntry(value: unknown): value is Entry {
+  if (!isMap(value)) return false
+  if (value['kind'] === 'forget') return typeof value['id'] === 'string'
+  const { born, mark, state } = value
+  return typeof born === 'number' && typeof mark === 'string' && isRecord(state) && isMap(state['facts'])
+}
+
+/** What a record cannot be without. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  if (!isMap(value) || typeof value['id'] !== 'string' || typeof value['state'] !== 'string') return false
+  return [value['retries'], value['delivery'], value['seq'], value['at']].every(each => typeof each === 'number')
+}
+
+export function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A JSON object; undefined for anything else. */
 export function parseMap(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined
+    return isMap(value) ? value : undefined
   } catch {
     return undefined
   }

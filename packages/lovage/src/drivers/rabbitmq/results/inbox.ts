@@ -8,7 +8,7 @@ import { coerceError } from '../../../core/errors.ts'
 import type { ErrorDocument, StateRecord } from '../../../core/record.ts'
 import { fromResultDocument } from '../../../protocol/result-document.ts'
 import type { Arrival } from './decide.ts'
-import { parseMap } from './entries.ts'
+import { isMap, isRecord, parseMap } from './entries.ts'
 
 /** What a process asks of the relay. All but `begin` are answered once what came before is in the stream. */
 export type Question =
@@ -62,15 +62,19 @@ export function decodeInbox(message: ConsumeMessage): InboxMessage {
 function isQuestion(value: Record<string, unknown> | undefined): value is Record<string, unknown> & Question {
   switch (value?.['kind']) {
     case 'put':
-      return Array.isArray(value['puts'])
+      return Array.isArray(value['puts']) && value['puts'].every(isPut)
     case 'forget':
-      return Array.isArray(value['ids'])
+      return Array.isArray(value['ids']) && value['ids'].every(id => typeof id === 'string')
     case 'fence':
     case 'begin':
       return true
     default:
       return false
   }
+}
+
+function isPut(value: unknown): value is Put {
+  return isMap(value) && typeof value['mark'] === 'string' && isRecord(value['record'])
 }
 
 function decodeDocument(message: ConsumeMessage): InboxMessage {

@@ -47,6 +47,7 @@ const verdictTimeoutMs = 10_000
 /** Whoever sends a task does not care whether its first state is news, only that it is safe. */
 const firstVerdictTimeoutMs = 1000
 const lookBackMs = 3000
+const triedMs = 300
 /** Of one question. */
 const putsAtOnce = 100
 const putBytesAtOnce = 512 * 1024
@@ -79,6 +80,8 @@ export class RpcResults implements ResultStore {
   readonly #relayTimeoutMs: number
   readonly #endings: (() => void)[] = []
   #puts: Waiting[] = []
+  /** The last look-up had no answer from it. */
+  #isRelayAway = false
   /** new → open (by `open`; a failed one goes back) → closed (by `close`). */
   #state: 'new' | 'open' | 'closed' = 'new'
   #opening: Promise<void> | undefined
@@ -248,9 +251,11 @@ export class RpcResults implements ResultStore {
   }
 
   async #fence(): Promise<void> {
-    const timeoutMs = this.#relayTimeoutMs
+    // once is enough to wait for a relay that is frozen; from then on it is only tried
+    const timeoutMs = this.#isRelayAway ? Math.min(triedMs, this.#relayTimeoutMs) : this.#relayTimeoutMs
     const answer = await this.#mailbox.ask({ kind: 'fence' }, { timeoutMs, persistent: false })
-    if (answer === undefined) throw noRelay(timeoutMs)
+    this.#isRelayAway = answer === undefined
+    if (answer === undefined) throw noRelay(this.#relayTimeoutMs)
     const { position = -1 } = answer
     if (!this.#tail.isStarted) this.#tail.start(Math.max(0, position + 1 - this.#lookBack))
     const release = this.#reading.hold()
