@@ -41,6 +41,7 @@ export function judge({ histories, troubles, settings, driver }: Evidence): Repo
       duplicated: queue.duplicated,
       recovered: queue.recovered,
       regressed: register.regressed,
+      'again after a freeze': once.excused,
       parked: queue.parked,
       'early, not run again': queue.givenUp,
       observations: register.observations,
@@ -59,7 +60,7 @@ export function judge({ histories, troubles, settings, driver }: Evidence): Repo
       ...ownDeaths(histories),
       ...queue.violations,
       ...register.violations,
-      ...once,
+      ...once.violations,
     ],
   }
 }

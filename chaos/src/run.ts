@@ -103,13 +103,9 @@ async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Hist
     return workers.has(line.pid) ? line : { ...line, pid: line.parent }
   })
   const ids = [...new Set([...producers, ...effects].map(({ id }) => id))]
-  return {
-    producers,
-    effects,
-    seen: read<SeenLine>('reader-'),
-    faults: fleet.faults,
-    finals: await readFinals(app, ids),
-  }
+  const finals = await readFinals(app, ids)
+  openHistory(project.histories, 'finals').write(...[...finals].map(([id, final]) => ({ id, ...final })))
+  return { producers, effects, seen: read<SeenLine>('reader-'), faults: fleet.faults, finals }
 }
 
 async function readFinals(app: Lovage, ids: readonly string[]): Promise<Map<string, FinalState>> {

@@ -146,7 +146,7 @@ describe('the monotonic register', () => {
 
 describe('once', () => {
   const check = (histories: Partial<Histories>): readonly string[] =>
-    checkOnceRules({ ...nothing, ...histories }).map(({ rule }) => rule)
+    checkOnceRules({ ...nothing, ...histories }).violations.map(({ rule }) => rule)
   const fault = (k: FaultLine['k'], pid: number, at: number): FaultLine => ({ k, pid, at, role: 'worker' })
   const twice = [effect('start', 'a', { at: 10 }), effect('start', 'a', { pid: 2, at: 30 })]
 

@@ -24,24 +24,33 @@ interface Facts {
   readonly impairments: Impairments
 }
 
-export function checkOnceRules(histories: Histories): readonly Violation[] {
+export interface Once {
+  /** Began after its end was stored, which a frozen worker could not know: allowed. */
+  readonly excused: number
+  readonly violations: readonly Violation[]
+}
+
+export function checkOnceRules(histories: Histories): Once {
   const facts = factsOf(histories)
   const starts = histories.effects.filter(({ k }) => k === 'start').sort((a, b) => a.at - b.at)
   const violations: Violation[] = []
+  let excused = 0
   for (const [id, runs] of groupBy(starts, effect => effect.id)) {
     const add = (rule: string, what: string): number => violations.push({ rule, id, what })
     const someoneWasFrozen = runs.some(({ pid, at }) => facts.impairments.wasFrozen(pid, at, Infinity))
     for (const run of runs) {
       checkStart(run, facts, add)
-      if (ranAfterItsEnd(run, facts, someoneWasFrozen))
-        add('ran after its end', `${describe(run)}, stored at ${facts.finals.get(id)?.readyAt}`)
+      const { readyAt = Infinity } = facts.finals.get(id) ?? {}
+      if (run.at <= readyAt) continue
+      if (someoneWasFrozen && couldNotKnow(run, readyAt, facts.impairments)) excused++
+      else add('ran after its end', `${describe(run)}, stored at ${readyAt}`)
     }
     if (runs[0]?.kind === 'early' && runs.length > 1) add('early twice', runs.map(describe).join('; '))
     for (const [before, after] of repeats(runs))
       if (!hasCause(before, after, facts.impairments))
         add('ran twice without a cause', `${describe(before)}; ${describe(after)}`)
   }
-  return violations
+  return { excused, violations }
 }
 
 function factsOf({ producers, faults, finals }: Histories): Facts {
@@ -68,12 +77,9 @@ function checkStart(run: EffectLine, facts: Facts, add: (rule: string, what: str
     add('started before it was due', `${describe(run)}, due at ${facts.notBefore.get(id)}`)
 }
 
-function ranAfterItsEnd({ id, pid, parent, at }: EffectLine, facts: Facts, someoneWasFrozen: boolean): boolean {
-  const readyAt = facts.finals.get(id)?.readyAt
-  if (readyAt === undefined || at <= readyAt) return false
-  if (!someoneWasFrozen) return true
+function couldNotKnow({ pid, parent, at }: EffectLine, readyAt: number, impairments: Impairments): boolean {
   const graceMs = pid === parent ? knownWhenAloneMs : knownMs
-  return at > readyAt + graceMs && !facts.impairments.wasFrozen(pid, readyAt, at)
+  return at <= readyAt + graceMs || impairments.wasFrozen(pid, readyAt, at)
 }
 
 /** The first one's worker was gone or frozen before the second began, or the second's was, when the first began. */
