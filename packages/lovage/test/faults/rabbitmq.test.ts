@@ -1,6 +1,7 @@
 // RabbitMQ stopped, killed, frozen, cut off and deaf, under load and idle: what was confirmed arrives, and everybody recovers.
 import { describe, expect, it } from 'vitest'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
+import type { RabbitControl } from '../../../../test-support/rabbitmq-server.ts'
 import { frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
 import type { Broker } from '../../src/broker.ts'
@@ -40,7 +41,7 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
   it('answers a publish to a frozen broker in time, as unknown, and goes on when it thaws', async () => {
     await using server = await startRabbit()
     const session = new RabbitSession(parseLocation(server.url()), { publishTimeoutMs: 1000 })
-    const broker = new RabbitBroker(session, noRegister)
+    const broker = new RabbitBroker(session, alone)
     await broker.open()
     const sink = await drain(broker)
     await broker.publish([publication('before')])
@@ -94,7 +95,7 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     const createFilter = swallowDeliveries(() => isDeaf)
     await using proxy = await new TcpProxy(rabbit.address.port, { createFilter }).listen()
     const session = new RabbitSession(parseLocation(`amqp://127.0.0.1:${proxy.port}/${vhost}`))
-    const broker = new RabbitBroker(session, noRegister, { checkMs: 300 })
+    const broker = new RabbitBroker(session, { ...alone, checkMs: 300 })
     await broker.open()
     const sink = await drain(broker, { prefetch: 1 })
     isDeaf = true
@@ -134,10 +135,50 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     expect(await peer.broker.stats('queue')).toMatchObject({ ready: 0 })
   })
 
+  it('holds a delivery for longer than the broker leaves it to one, over a lost connection too', async () => {
+    await using server = await startRabbit({ config: ['consumer_timeout = 4000'] })
+    await using holder = await openPeer(server.url(), { consumerTimeoutMs: 4000, roundMs: 1000 })
+    await using other = await openPeer(server.url())
+    const sink = await drain(holder.broker, { hold: true, prefetch: 2 })
+    await other.broker.publish([publication('long')])
+    const long = await until('the delivery', () => sink.seen[0])
+    await until('nothing unacknowledged', async () => (await unacknowledged(server)) === 0, { everyMs: 100 })
+    await other.broker.publish([publication('beside'), publication('over')])
+    await until('the one beside it', () => sink.ids.has('beside'))
+    await server.closeConnections()
+    // several rounds of the copy: as many as it takes the connection to come back, and the other to be handed over again
+    const again = await until('the other once more', () => sink.seen.find(({ redelivered }) => redelivered))
+    expect(again.message.headers['id']).toBe('beside')
+    expect(await holder.broker.settle({ delivery: long, disposition: { kind: 'ack' } })).toBe('settled')
+    expect(await holder.broker.settle({ delivery: long, disposition: { kind: 'ack' } })).toBe('lost')
+    for (const delivery of sink.seen.filter(({ message }) => message.headers['id'] !== 'long'))
+      await holder.broker.settle({ delivery, disposition: { kind: 'ack' } })
+    await until('the rest', () => sink.ids.has('over'))
+    await until('no copy', async () => (await delayedCount(server)) === 0, { everyMs: 100 })
+    expect(sink.seen.filter(({ message }) => message.headers['id'] === 'long').length).toBe(1)
+  })
+
+  it('gives to another what was held for long by one that shows no life any more, and counts the crash', async () => {
+    await using server = await startRabbit()
+    await using holder = await openPeer(server.url(), { consumerTimeoutMs: 1000, roundMs: 1000 })
+    await using heir = await openPeer(server.url(), { roundMs: 1000 })
+    const held = await drain(holder.broker, { hold: true })
+    await heir.broker.publish([publication('long')])
+    await until('the delivery', () => held.seen[0])
+    await until('nothing unacknowledged', async () => (await unacknowledged(server)) === 0, { everyMs: 100 })
+    // what it has left does not tell of life any more
+    await held.subscription.close()
+    await holder.coordination.close()
+    const sink = await drain(heir.broker, { hold: true })
+    const delivery = await until('the copy', () => sink.seen[0], { everyMs: 50 })
+    expect(delivery).toMatchObject({ deliveryCount: 2, redelivered: true, crashCount: 1 })
+    expect(delivery.message.headers).toEqual(publication('long').message.headers)
+  })
+
   it('feels a broker whose memory is short: a publish waits, and is refused in time', async () => {
     await using server = await startRabbit()
     const session = new RabbitSession(parseLocation(server.url()), { publishTimeoutMs: 1500 })
-    const broker = new RabbitBroker(session, noRegister)
+    const broker = new RabbitBroker(session, alone)
     await broker.open()
     await broker.publish([publication('before')])
     await server.ctl(['set_vm_memory_high_watermark', '0.0001'])
@@ -168,7 +209,11 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
   })
 })
 
-const noRegister = { note: () => Promise.resolve(), list: () => Promise.resolve([]) }
+/** Without coordination. */
+const alone = {
+  register: { note: () => Promise.resolve(), list: () => Promise.resolve([]) },
+  signs: { put: () => Promise.resolve(), get: () => Promise.resolve(undefined) },
+}
 
 /** A consumer that is deaf: its deliveries vanish on their way. */
 function swallowDeliveries(isDeaf: () => boolean): ReturnType<typeof frameFilter> {
@@ -181,6 +226,16 @@ function swallowDeliveries(isDeaf: () => boolean): ReturnType<typeof frameFilter
     }
     return !swallowing.has(frame.channel)
   })
+}
+
+async function unacknowledged(server: RabbitControl): Promise<number> {
+  const lines = await server.ctl(['list_queues', 'name', 'messages_unacknowledged', '--no-table-headers'])
+  return Number(/^queue\t(\d+)$/m.exec(lines)?.[1])
+}
+
+async function delayedCount(server: RabbitControl): Promise<number> {
+  const lines = await server.ctl(['list_queues', 'name', 'messages', '--no-table-headers'])
+  return [...lines.matchAll(/^celery_delayed_\d+\t(\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
 function renewals(session: RabbitSession, onRenewal: () => void): () => void {

@@ -53,7 +53,7 @@ export function rabbitBrokerCapabilities({ maxPriority, queueType }: Location): 
 const patienceMs = 10_000
 /** How often a consumer that gets nothing is checked, unless told. */
 const defaultCheckMs = 30_000
-const defaultRoundMs = 60_000
+const defaultRoundMs = 20_000
 /** A delivery that is held for so much of the broker's time-out is held by a copy from then on. */
 const longShare = 0.8
 
@@ -70,7 +70,7 @@ export interface BrokerParts {
   readonly ownAddress?: string | undefined
   /** How often a consumer that gets nothing is checked. @default 30000 */
   readonly checkMs?: number | undefined
-  /** How often the copy of a task comes round that runs longer than the broker's time-out. @default 60000 */
+  /** How often the copy of a task comes round that runs longer than the broker's time-out. @default 20000 */
   readonly roundMs?: number | undefined
 }
 

@@ -15,7 +15,7 @@ import { closeChannel } from './link.ts'
 import type { Link } from './link.ts'
 import type { RabbitSession } from './session.ts'
 
-export const controlStream = 'lovage.control'
+const controlStream = 'lovage.control'
 
 const streamArguments = {
   'x-queue-type': 'stream',

@@ -10,18 +10,11 @@ const replyCodes = {
   resourceLocked: 405,
   preconditionFailed: 406,
   notAllowed: 530,
-  internalError: 541,
 } as const
 
 export function replyCode(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   return typeof error.code === 'number' ? error.code : undefined
-}
-
-/** What a broker says while it is still coming up: the same declaration succeeds a little later. */
-export function isTransient(error: unknown): boolean {
-  const code = replyCode(error)
-  return code === replyCodes.notFound || code === replyCodes.preconditionFailed || code === replyCodes.internalError
 }
 
 export function isNotFound(error: unknown): boolean {

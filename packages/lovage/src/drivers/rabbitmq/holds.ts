@@ -10,6 +10,8 @@ export interface Held {
   readonly queue: string
   /** The consumer it came through. */
   readonly consumerTag: string
+  /** Monotonic ms. */
+  readonly receivedAt: number
 }
 
 interface Entry extends Held {

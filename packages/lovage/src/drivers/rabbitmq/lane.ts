@@ -6,6 +6,7 @@
  * the next one is given so much less.
  */
 import type { Channel, ConsumeMessage } from 'amqplib'
+import type { Clock } from '../../core/clock.ts'
 import { Holds } from './holds.ts'
 import type { Held } from './holds.ts'
 import { closeChannel } from './link.ts'
@@ -14,6 +15,12 @@ import type { Link } from './link.ts'
 interface QueueConsumer {
   readonly tag: string
   readonly limit: number
+}
+
+export interface LaneParts {
+  readonly link: Link
+  readonly channel: Channel
+  readonly clock: Clock
 }
 
 export interface LaneEvents {
@@ -32,10 +39,12 @@ export class Lane {
   /** Unsettled by queue. */
   readonly #heldByQueue = new Map<string, number>()
   readonly #events: LaneEvents
+  readonly #clock: Clock
   #tagCount = 0
 
-  constructor(link: Link, channel: Channel, events: LaneEvents) {
+  constructor({ link, channel, clock }: LaneParts, events: LaneEvents) {
     this.link = link
+    this.#clock = clock
     this.#channel = channel
     this.#events = events
     this.holds = new Holds(channel, held => this.#settled(held))
@@ -103,8 +112,9 @@ export class Lane {
       if (this.#consumers.get(queue)?.tag === consumerTag) this.#consumers.delete(queue)
       return this.#events.onMessage(queue, undefined)
     }
-    this.#count({ message, queue, consumerTag }, 1)
-    this.holds.add({ message, queue, consumerTag })
+    const held = { message, queue, consumerTag, receivedAt: this.#clock.monotonic() }
+    this.#count(held, 1)
+    this.holds.add(held)
     this.#events.onMessage(queue, message)
   }
 

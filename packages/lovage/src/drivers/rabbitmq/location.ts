@@ -3,7 +3,7 @@ import { ConfigurationError } from '../../core/errors.ts'
 import { maskUrl } from '../../core/redact.ts'
 import { splitUrls } from '../../core/split-urls.ts'
 
-export type QueueType = 'classic' | 'quorum'
+type QueueType = 'classic' | 'quorum'
 
 export interface Host {
   readonly hostname: string
@@ -21,6 +21,8 @@ export interface Location {
   readonly heartbeat: number
   /** How a connection is given up that is not made in this time. */
   readonly connectTimeoutMs: number
+  /** After how long the broker takes back what is not acknowledged: its `consumer_timeout`. */
+  readonly consumerTimeoutMs: number
   /** How queues are declared that are not there yet; both sides must declare them alike. */
   readonly queueType: QueueType
   /** `x-max-priority`; 0: none. */
@@ -31,7 +33,16 @@ export interface Location {
   readonly keyFile: string | undefined
 }
 
-const known = ['heartbeat', 'connectTimeoutMs', 'queueType', 'maxPriority', 'caFile', 'certFile', 'keyFile'] as const
+const known = [
+  'heartbeat',
+  'connectTimeoutMs',
+  'consumerTimeoutMs',
+  'queueType',
+  'maxPriority',
+  'caFile',
+  'certFile',
+  'keyFile',
+] as const
 type Option = (typeof known)[number]
 
 /** @throws {ConfigurationError} naming the part that cannot be used, with the password masked. */
@@ -51,6 +62,12 @@ export function parseLocation(text: string): Location {
       min: 100,
       max: 600_000,
       fallback: 5000,
+    }),
+    consumerTimeoutMs: wholeNumber(option('consumerTimeoutMs'), {
+      name: 'consumerTimeoutMs',
+      min: 1000,
+      max: 86_400_000_000,
+      fallback: 1_800_000,
     }),
     queueType: queueTypeOf(option('queueType')),
     maxPriority: wholeNumber(option('maxPriority'), { name: 'maxPriority', min: 0, max: 10, fallback: 0 }),

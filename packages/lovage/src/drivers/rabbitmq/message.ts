@@ -11,6 +11,9 @@ import type { Outgoing } from './publisher.ts'
 /** How often it had been handed over, and how many of its workers had died, when it was last published anew. */
 const deliveriesHeader = 'lovage_deliveries'
 const crashesHeader = 'lovage_crashes'
+/** Of the copy that stands for a task which runs longer than the broker leaves it to one: the name of its sign of life. */
+const longHeader = 'lovage_long'
+const ownNames = new Set([deliveriesHeader, crashesHeader, longHeader])
 
 type Properties = Outgoing['properties']
 
@@ -75,16 +78,14 @@ function numberOf(value: unknown): number | undefined {
 function ownHeaders(table: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
   const headers = fromTable(table)
   for (const name of Object.keys(headers)) {
-    if (isBrokerHeader(name) || name === deliveriesHeader || name === crashesHeader) delete headers[name]
+    if (isBrokerHeader(name) || ownNames.has(name)) delete headers[name]
   }
   return headers
 }
 
 /** What the broker knows of earlier hand-overs: a flag on classic queues, a count on quorum queues. */
-export function handOvers({
-  fields,
-  properties,
-}: Message): Pick<Delivery, 'deliveryCount' | 'redelivered' | 'crashCount'> {
+export function handOvers(message: Message): Pick<Delivery, 'deliveryCount' | 'redelivered' | 'crashCount'> {
+  const { fields, properties } = message
   const headers: Readonly<Record<string, unknown>> = properties.headers ?? {}
   const earlier = countOf(headers[deliveriesHeader])
   const isAgain = fields.redelivered === true
@@ -92,8 +93,27 @@ export function handOvers({
   return {
     deliveryCount: earlier + here + 1,
     redelivered: isAgain || earlier > 0,
-    crashCount: countOf(headers[crashesHeader]),
+    // a copy is handed over only when whoever ran the task shows no life any more
+    crashCount: countOf(headers[crashesHeader]) + (longName(message) === undefined ? 0 : 1),
   }
+}
+
+/** Of the sign of life that a copy stands behind; undefined: it is no such copy. */
+export function longName({ properties }: Message): string | undefined {
+  return optionalText(properties.headers?.[longHeader])
+}
+
+/** The same message as it came, transport headers too. */
+export function unchanged(message: Message, queue: string): Outgoing {
+  const headers = fromTable(message.properties.headers)
+  for (const name of Object.keys(headers)) if (isBrokerHeader(name)) delete headers[name]
+  const properties = { ...kept(message), headers: toTable(headers) }
+  return { exchange: '', routingKey: queue, body: message.content, properties }
+}
+
+/** The copy. */
+export function longCopy(message: Message, queue: string, name: string): Outgoing {
+  return again(message, queue, { crashed: false, headers: { [longHeader]: name } })
 }
 
 function countOf(value: unknown): number {

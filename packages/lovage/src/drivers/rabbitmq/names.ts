@@ -24,7 +24,7 @@ export const deliveryExchange = 'celery_delayed_delivery'
 /** Where delayed messages go in. */
 export const delayedExchange: string = levelName(levelCount - 1)
 
-export function levelName(level: number): string {
+function levelName(level: number): string {
   return `celery_delayed_${level}`
 }
 

@@ -4,6 +4,7 @@ import { maskUrl } from '../../core/redact.ts'
 import { RabbitBroker } from './broker.ts'
 import { RabbitCoordination } from './coordination.ts'
 import { parseLocation } from './location.ts'
+import { resultQueues } from './results/names.ts'
 import { RpcResults } from './results/rpc-results.ts'
 import { RabbitSession } from './session.ts'
 
@@ -16,8 +17,9 @@ export function openRabbit(url: string, { app = 'lovage' }: DriverOptions = {}):
   const session = new RabbitSession(parseLocation(url))
   const coordination = new RabbitCoordination(session)
   const broker = new RabbitBroker(session, {
-    note: queue => coordination.note(queue),
-    list: () => coordination.queues(),
+    register: { note: queue => coordination.note(queue), list: () => coordination.queues() },
+    signs: coordination,
+    ownAddress: resultQueues(app).inbox,
   })
   const results = new RpcResults(session, { app })
   return {

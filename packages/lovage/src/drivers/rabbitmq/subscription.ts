@@ -12,6 +12,7 @@ import type { RabbitConnection } from './connection.ts'
 import { Lane } from './lane.ts'
 import type { Held } from './holds.ts'
 import type { Link } from './link.ts'
+import type { LongHolds } from './long-holds.ts'
 import { bindToDelay, declareTaskQueue } from './topology.ts'
 
 export interface SubscriptionParts {
@@ -26,6 +27,9 @@ export interface SubscriptionParts {
   readonly onGone: () => void
   /** How often a consumer that gets nothing is checked. */
   readonly checkMs: number
+  readonly longHolds: LongHolds
+  /** After how long a delivery is held by a copy. */
+  readonly longAfterMs: number
 }
 
 /** Deliveries over the prefetch, which several queues can bring, are given back after this. */
@@ -60,8 +64,12 @@ export class RabbitSubscription implements Subscription {
   /** Monotonic ms; undefined: the link is there. */
   #lostAt: number | undefined
   #deliveryCount = 0
+  /** Held by a copy, or about to be: the prefetch counts them, the channel does not. */
+  readonly #long = new Map<string, string>()
   #quietChecks = 0
   readonly #endings: (() => void)[] = []
+  /** Goes on after a close, while something is held. */
+  #extensions: Timer | undefined
 
   constructor(parts: SubscriptionParts) {
     this.#parts = parts
@@ -70,15 +78,17 @@ export class RabbitSubscription implements Subscription {
 
   /** @throws {ConfigurationError} a queue is there, declared otherwise. @throws {BrokerConnectionError} */
   async start(timeoutMs: number): Promise<void> {
-    const { connection, checkMs } = this.#parts
+    const { connection, checkMs, longAfterMs } = this.#parts
     const link = await connection.link(timeoutMs)
     const checks = connection.clock.every(checkMs, () => void this.#check())
+    const extensions = connection.clock.every(longAfterMs / 8, () => this.#extendLong())
     this.#endings.push(
       connection.onConnect(renewed => this.#restore(renewed)),
       connection.onLost(() => this.#lost()),
       connection.hold(),
       () => checks.cancel(),
     )
+    this.#extensions = extensions
     this.#state = 'open'
     try {
       await this.#openLane(link)
@@ -145,10 +155,13 @@ export class RabbitSubscription implements Subscription {
     }
     const opened: { lane?: Lane } = {}
     const channel = await link.channel(refusal => this.#laneEnded(opened.lane, refusal))
-    const lane = new Lane(link, channel, {
-      onMessage: (queue, message) => this.#receive(lane, queue, message),
-      onSettled: () => this.#settled(lane),
-    })
+    const lane = new Lane(
+      { link, channel, clock: connection.clock },
+      {
+        onMessage: (queue, message) => this.#receive(lane, queue, message),
+        onSettled: () => this.#settled(lane),
+      },
+    )
     opened.lane = lane
     this.#lane = lane
     this.#laneNumber++
@@ -181,7 +194,9 @@ export class RabbitSubscription implements Subscription {
     this.#lane = undefined
     this.#spare = []
     this.#isFull = false
-    if (this.#state === 'closed') this.#parts.onGone()
+    if (this.#state !== 'closed') return
+    this.#extensions?.cancel()
+    this.#parts.onGone()
   }
 
   /** By the broker, with the link still there: an acknowledgement that came too late, a queue in trouble. */
@@ -211,7 +226,8 @@ export class RabbitSubscription implements Subscription {
       for (const queue of this.#parts.queues) {
         const isStopped = this.#state === 'closed' || this.#isFull || this.#paused.has(queue)
         // a channel that ends meanwhile is told of by its own event
-        await this.#lane?.adjust(queue, isStopped ? 0 : this.#prefetch, { name, mayGrow }).catch(() => undefined)
+        const wanted = isStopped ? 0 : Math.max(0, this.#prefetch - this.#longCount(queue))
+        await this.#lane?.adjust(queue, wanted, { name, mayGrow }).catch(() => undefined)
       }
     }
   }
@@ -225,7 +241,21 @@ export class RabbitSubscription implements Subscription {
     if (this.#lane !== lane || held === undefined) return
     this.#deliveryCount++
     if (this.#state === 'closed' || this.#paused.has(queue)) return void lane.holds.requeue(tag)
+    if (this.#parts.longHolds.isCopy(message)) return void this.#decide(lane, { tag, held })
     this.#spare.push({ tag, held })
+    this.#handOverSoon()
+  }
+
+  /** A copy came round: it is handed over only if nobody has the task any more. */
+  async #decide(lane: Lane, spare: Spare): Promise<void> {
+    const { connection, longHolds } = this.#parts
+    const { message, queue } = spare.held
+    const decision = await longHolds.decide(message, queue).catch(() => undefined)
+    if (this.#lane !== lane) return
+    if (decision === 'acknowledge') return void lane.holds.ack(spare.tag)
+    if (decision === undefined || this.#state !== 'open')
+      return void connection.clock.after(reopenMs, () => lane.holds.requeue(spare.tag))
+    this.#spare.push(spare)
     this.#handOverSoon()
   }
 
@@ -254,13 +284,13 @@ export class RabbitSubscription implements Subscription {
   #handOver(): void {
     const lane = this.#lane
     if (lane === undefined || this.#state !== 'open') return
-    const room = this.#prefetch - (lane.holds.size - this.#spare.length)
+    const room = this.#prefetch - this.#long.size - (lane.holds.size - this.#spare.length)
     const batch = this.#spare.splice(0, Math.max(0, room))
     if (this.#spare.length > 0) this.#giveBackLater()
     if (batch.length === 0) return
     const { options, toDelivery, id } = this.#parts
     try {
-      options.onDeliveries(batch.map(({ tag, held }) => toDelivery(`${id}.${this.#laneNumber}.${tag}`, held)))
+      options.onDeliveries(batch.map(({ tag, held }) => toDelivery(tokenOf(id, this.#laneNumber, tag), held)))
     } catch (error) {
       this.#end(coerceError(error))
     }
@@ -294,6 +324,39 @@ export class RabbitSubscription implements Subscription {
     for (const { tag } of back) this.#lane?.holds.requeue(tag)
   }
 
+  // ── what is held long ─────────────────────────────────────────────────────────────────────────────
+
+  #extendLong(): void {
+    const lane = this.#lane
+    if (lane === undefined) return
+    const until = this.#now() - this.#parts.longAfterMs
+    for (const held of lane.holds.all()) {
+      const tag = held.message.fields.deliveryTag
+      const token = tokenOf(this.#parts.id, this.#laneNumber, tag)
+      if (held.receivedAt > until || this.#long.has(token) || lane.holds.get(tag) === undefined) continue
+      this.#long.set(token, held.queue)
+      void this.#extend(lane, token, held)
+    }
+  }
+
+  async #extend(lane: Lane, token: string, held: Held): Promise<void> {
+    const tag = held.message.fields.deliveryTag
+    const onEnd = (): void => {
+      this.#long.delete(token)
+      this.#settled(lane)
+    }
+    const isHeld = await this.#parts.longHolds
+      .extend(token, held, { original: () => lane.holds.ack(tag), onEnd })
+      .catch(() => false)
+    if (!isHeld) this.#long.delete(token)
+  }
+
+  #longCount(queue: string): number {
+    let count = 0
+    for (const each of this.#long.values()) if (each === queue) count++
+    return count
+  }
+
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────
 
   #end(error: Error): void {
@@ -305,6 +368,7 @@ export class RabbitSubscription implements Subscription {
     const lane = this.#lane
     if (lane !== undefined && lane.holds.size > 0) return
     this.#lane = undefined
+    this.#extensions?.cancel()
     this.#parts.onGone()
     void lane?.close()
   }
@@ -336,6 +400,10 @@ export class RabbitSubscription implements Subscription {
   #now(): number {
     return this.#parts.connection.clock.monotonic()
   }
+}
+
+function tokenOf(subscription: number, lane: number, tag: number): string {
+  return `${subscription}.${lane}.${tag}`
 }
 
 /** Small steps of a large prefetch are not worth a new consumer: rounded down to an eighth of its power of two. */

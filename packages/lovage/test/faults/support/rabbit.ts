@@ -1,19 +1,34 @@
 /** A connection of the driver with the ways tests look at it. */
-import type { Connection } from '../../../src/backend.ts'
 import type { Broker, Delivery, Subscription } from '../../../src/broker.ts'
-import { openRabbit } from '../../../src/drivers/rabbitmq/rabbitmq.ts'
+import type { Coordination } from '../../../src/coordination.ts'
+import { RabbitBroker } from '../../../src/drivers/rabbitmq/broker.ts'
+import { RabbitCoordination } from '../../../src/drivers/rabbitmq/coordination.ts'
+import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
+import { RabbitSession } from '../../../src/drivers/rabbitmq/session.ts'
 import { publication } from '../../../src/testing/conformance/fixtures.ts'
 
 export interface Peer extends AsyncDisposable {
-  readonly connection: Connection
   readonly broker: Broker
+  readonly coordination: Coordination
+  close(): Promise<void>
 }
 
 /** Opened; closed at the end of the test. */
-export async function openPeer(url: string): Promise<Peer> {
-  const connection = openRabbit(url)
-  await connection.broker.open()
-  return { connection, broker: connection.broker, [Symbol.asyncDispose]: () => connection.close() }
+export async function openPeer(
+  url: string,
+  { roundMs, consumerTimeoutMs }: { readonly roundMs?: number; readonly consumerTimeoutMs?: number } = {},
+): Promise<Peer> {
+  const location = parseLocation(url)
+  const session = new RabbitSession(consumerTimeoutMs === undefined ? location : { ...location, consumerTimeoutMs })
+  const coordination = new RabbitCoordination(session)
+  const register = { note: (queue: string) => coordination.note(queue), list: () => coordination.queues() }
+  const broker = new RabbitBroker(session, { register, signs: coordination, roundMs })
+  await broker.open()
+  const close = async (): Promise<void> => {
+    await Promise.all([broker.close(), coordination.close()])
+    await session.close()
+  }
+  return { broker, coordination, close, [Symbol.asyncDispose]: close }
 }
 
 export interface Sink {
