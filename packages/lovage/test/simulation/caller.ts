@@ -27,14 +27,22 @@ export class Caller {
   readonly process: Process
   readonly #setup: CallerSetup
   readonly #app: AppState
-  /** Ids of calls that have not come to their end. */
-  readonly calling: Set<string> = new Set()
+  /** Calls that have not come to their end, with the tasks they are about. */
+  readonly calls: Set<{ readonly id: string }> = new Set()
 
   constructor(setup: CallerSetup, process: Process) {
     this.process = process
     this.#setup = setup
     this.#app = new AppState('simulated', {})
     this.#app.takeOver(connect(setup, process), process.clock)
+  }
+
+  /** What is left of it when all its calls are over; undefined: nothing. */
+  leftovers(): string | undefined {
+    const { name, state, timerCount } = this.process
+    if (state !== 'living' || this.calls.size > 0) return undefined
+    const listeners = this.#setup.cluster.listeners(this.process)
+    return timerCount + listeners === 0 ? undefined : `${name} keeps ${timerCount} timers and ${listeners} listeners`
   }
 
   /** The call of a plan. @param isTwin with the same idempotency key, and an id of its own. */
@@ -81,11 +89,12 @@ export class Caller {
   }
 
   async #insist(id: string, attempt: () => Promise<void>): Promise<void> {
-    this.calling.add(id)
+    const call = { id }
+    this.calls.add(call)
     for (;;) {
       try {
         await attempt()
-        this.calling.delete(id)
+        this.calls.delete(call)
         return
       } catch (error) {
         this.#setup.world.tell(this.process.name, () => `${id}: ${error instanceof Error ? error.message : ''}`)

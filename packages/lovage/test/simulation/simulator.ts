@@ -138,6 +138,7 @@ class Simulation {
     if (!isStill) return
     this.#deadline = this.world.nowMs + 2 * lastGraceMs
     this.#plan.observers.filter(isFollower).forEach(name => this.#ledger.followedAll(name))
+    for (const caller of this.#callers.values()) this.#ledger.judge('13 nothing stays behind', caller.leftovers())
     for (const worker of this.#workers.values()) {
       this.#ledger.judge('13 nothing stays behind', worker.leftovers())
       worker.process.do(() => void worker.stop(lastGraceMs))
@@ -233,7 +234,7 @@ class Simulation {
     if (caller === undefined) return undefined
     return {
       process: caller.process,
-      tasks: () => [...caller.calling],
+      tasks: () => [...new Set([...caller.calls].map(({ id }) => id))],
       kill: () => this.#killCaller(caller),
       stop: () => undefined,
     }
