@@ -54,7 +54,7 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
     what: 'nobody is told of a commit, and the tick that stands behind does not look: a task waits on an idle system',
     edits: {
       'drivers/sqlite/wake-file.ts': [{ from: 'touch(): void {', to: 'touch(): void {\n    return' }],
-      'drivers/sqlite/store.ts': [
+      'drivers/sqlite/chores.ts': [
         { from: 'const hasNews = version !== this.#dataVersion', to: 'const hasNews = false' },
       ],
     },

@@ -9,6 +9,7 @@ import type { Clock, Timer } from '../../core/clock.ts'
 import { endOfTurn } from '../../core/clock.ts'
 import { crashPoint } from '../../core/crash-point.ts'
 import { StorageError } from '../../core/errors.ts'
+import { Chores } from './chores.ts'
 import { Consumers } from './consumers.ts'
 import { Database } from './database.ts'
 import { Followers } from './followers.ts'
@@ -23,7 +24,6 @@ import { Reporter } from './reporter.ts'
 import { isBusy, isSyncFailure, storageError, storageReason, toErrorRow } from './storage-errors.ts'
 import { TaskTable } from './task-table.ts'
 import { Transaction } from './transaction.ts'
-import { WakeFile } from './wake-file.ts'
 
 interface Pending {
   readonly number: number
@@ -35,16 +35,6 @@ interface Pending {
 
 /** Rows of one transaction: about 20 ms. */
 const batchWeight = 2000
-/** How often those who wait look by themselves whether others have committed; and where files cannot be watched. */
-const tickMs = 100
-const blindTickMs = 20
-/** Idle work: this long after the first write since the last time, */
-const upkeepMs = 1000
-/** but only once no call has written for so long; and meanwhile what the file's bounds ask for. */
-const calmMs = 50
-/** Removed in one piece of idle work. */
-const upkeepRows = 500
-
 export class Store {
   readonly #options: OpenRequest
   readonly #clock: Clock
@@ -58,23 +48,11 @@ export class Store {
   readonly #followers: Followers
   readonly #ownership: Ownership
   readonly #handlers: Handlers
-  readonly #queueWake: WakeFile
-  readonly #stateWake: WakeFile
+  readonly #chores: Chores
   /** Arrived, not yet run. */
   #inbox: Pending[] = []
   #isScheduled = false
   #retry: Timer | undefined
-  #upkeep: Timer | undefined
-  /** Monotonic; when a call wrote last. */
-  #wroteAt = 0
-  #ticker: { readonly timer: Timer; readonly ms: number } | undefined
-  #due: Timer | undefined
-  #dataVersion = 0
-  #lastTick = 0
-  #tickCount = 0
-  #lastPrune = 0
-  /** There may be something to claim; stays set until it was looked for with success. */
-  #mustClaim = false
   #isClosed = false
   /** Of the write transaction that ran last: what fails now has happened, and is not done again. */
   #isCommitted = false
@@ -87,7 +65,7 @@ export class Store {
     this.#clock = clock
     this.#reporter = new Reporter(send)
     this.#database = new Database(options.path)
-    const { db, path } = this.#database
+    const { db } = this.#database
     const host = hostIdentity()
     this.#tx = new Transaction(db)
     this.#messages = new MessageTable(db, this.#tx)
@@ -100,7 +78,7 @@ export class Store {
       clock,
       options,
     })
-    this.#handlers = createHandlers({
+    const parts = {
       tx: this.#tx,
       messages: this.#messages,
       tasks: this.#tasks,
@@ -108,11 +86,18 @@ export class Store {
       consumers: this.#consumers,
       followers: this.#followers,
       ownership: this.#ownership,
-      now: () => this.#now(),
+    }
+    this.#handlers = createHandlers({ ...parts, now: () => this.#now() })
+    this.#chores = new Chores({
+      ...parts,
+      clock,
+      database: this.#database,
+      emit: event => this.#reporter.emit(event),
+      read: read => this.#read(read),
+      write: apply => this.#write('normal', apply),
+      care: run => this.#background(run),
+      isBusy: () => this.#inbox.length > 0,
     })
-    this.#queueWake = new WakeFile(`${path}-wake-q`)
-    this.#stateWake = new WakeFile(`${path}-wake-s`)
-    this.#lastPrune = clock.monotonic()
   }
 
   submit(first: number, ops: readonly Op[]): void {
@@ -131,7 +116,8 @@ export class Store {
 
   /** Runs what is left and gives back what is held. The file is closed, whatever happens. */
   close(): void {
-    for (const timer of [this.#retry, this.#upkeep, this.#ticker?.timer, this.#due]) timer?.cancel()
+    this.#retry?.cancel()
+    this.#chores.stop()
     this.#isClosed = true
     this.#followers.clear()
     this.#consumers.clear()
@@ -140,8 +126,7 @@ export class Store {
       if (this.#ownership.current() !== 0) this.#attempt('normal', () => this.#handlers.giveBack({ kind: 'giveBack' }))
     } finally {
       this.#reporter.flush()
-      this.#queueWake.close()
-      this.#stateWake.close()
+      this.#chores.close()
       this.#database.close()
     }
   }
@@ -171,7 +156,7 @@ export class Store {
     const durability = highest(batch)
     if (durability === 'read') this.#runReads(batch)
     else if (!this.#runWrites(batch, durability)) this.#stall(batch)
-    if (!this.#isClosed) this.#adjustWaiting()
+    if (!this.#isClosed) this.#chores.adjust()
   }
 
   /** Each in a snapshot of its own. Those that meet a recovery, which locks readers out too, wait for its end. */
@@ -206,7 +191,7 @@ export class Store {
   #runWrites(batch: readonly Pending[], durability: Durability): boolean {
     const values: unknown[] = []
     let answered = 0
-    this.#wroteAt = this.#clock.monotonic()
+    this.#chores.noteWrite()
     try {
       return this.#write(
         durability,
@@ -253,36 +238,20 @@ export class Store {
     }
     this.#isCommitted = true
     if (durability === 'full') this.#database.assertInPlace()
-    this.#wake()
+    this.#chores.wake()
     answer?.()
     this.#tx.committed()
-    this.#armUpkeep(upkeepMs)
+    this.#chores.planUpkeep()
     return true
   }
 
   #claim(): void {
     if (this.#consumers.isEmpty) return
-    if (!this.#ownership.mayClaim()) {
-      this.#mustClaim = true
-      return
-    }
+    if (!this.#ownership.mayClaim()) return this.#chores.claimLater()
     const owner = this.#ownership.current()
     const emit = (event: StoreEvent): void => this.#reporter.emit(event)
     const isCut = this.#consumers.fill(this.#messages, { owner, tx: this.#tx, emit })
-    if (isCut) this.#tx.afterCommit(() => this.#clock.after(0, () => this.#onQueueWake(), { ref: false }))
-  }
-
-  #wake(): void {
-    if (this.#tx.wakesConsumers) this.#queueWake.touch()
-    if (!this.#tx.wakesFollowers) return
-    this.#stateWake.touch()
-    // in the background's care: what is committed must not be undone, or done again, for a failed reading
-    this.#tx.afterCommit(() => this.#background(() => this.#readFollowed()))
-  }
-
-  #readFollowed(): void {
-    if (this.#followers.isEmpty) return
-    for (const event of this.#read(() => this.#followers.read(this.#clock.now()))) this.#reporter.emit(event)
+    if (isCut) this.#tx.afterCommit(() => this.#chores.claimSoon())
   }
 
   /** The write lock is someone else's: reads go first, writes try again until their deadline. */
@@ -321,131 +290,6 @@ export class Store {
     this.#reporter.emit({ kind: 'ended', error })
     this.#consumers.clear()
     this.#followers.clear()
-  }
-
-  // What happens by itself: ticks, wake-ups, due messages, upkeep.
-
-  /** Starts and stops what whoever waits needs: watching the wake files, the tick, the timer of delayed messages. */
-  #adjustWaiting(): void {
-    const [consumes, follows] = [!this.#consumers.isEmpty, !this.#followers.isEmpty]
-    const seesQueue = !consumes || this.#queueWake.watch(() => this.#onQueueWake())
-    const seesState = !follows || this.#stateWake.watch(() => this.#onStateWake())
-    if (!consumes) this.#queueWake.unwatch()
-    if (!follows) this.#stateWake.unwatch()
-    this.#setTicker(!consumes && !follows ? undefined : seesQueue && seesState ? tickMs : blindTickMs)
-    if (consumes) this.#armDue()
-  }
-
-  #setTicker(ms: number | undefined): void {
-    if (this.#ticker?.ms === ms) return
-    this.#ticker?.timer.cancel()
-    this.#ticker = ms === undefined ? undefined : { ms, timer: this.#clock.every(ms, () => this.#tick()) }
-    this.#lastTick = this.#clock.monotonic()
-    if (ms !== undefined) this.#clock.after(0, () => this.#tick(), { ref: false })
-  }
-
-  #onQueueWake(): void {
-    this.#mustClaim = true
-    this.#background(() => this.#claimIfReady())
-  }
-
-  #onStateWake(): void {
-    this.#background(() => this.#readFollowed())
-  }
-
-  #tick(): void {
-    this.#background(() => {
-      const now = this.#clock.monotonic()
-      const sinceLast = now - this.#lastTick
-      this.#lastTick = now
-      if (this.#tickCount++ % 10 === 0) this.#database.assertInPlace()
-      const version = this.#database.dataVersion()
-      const hasNews = version !== this.#dataVersion
-      this.#dataVersion = version
-      if (hasNews) this.#readFollowed()
-      for (const event of this.#followers.expire(this.#clock.now())) this.#reporter.emit(event)
-      if (this.#consumers.isEmpty) return
-      this.#careForOwners(sinceLast, hasNews)
-      this.#mustClaim ||= hasNews
-      if (this.#mustClaim) this.#claimIfReady()
-    })
-  }
-
-  #careForOwners(sinceLast: number, hasNews: boolean): void {
-    if (this.#ownership.needsRenewal()) this.#write('normal', () => this.#ownership.renew())
-    const dead = this.#ownership.findDead(sinceLast, hasNews)
-    if (dead.length > 0) this.#write('normal', () => this.#ownership.bury(dead))
-  }
-
-  /** Looks before it takes the write lock: a wake-up is for everybody, a message for one. */
-  #claimIfReady(): void {
-    if (this.#consumers.isEmpty) return
-    this.#tx.reset()
-    const wanted = [...this.#consumers.wantedQueues()]
-    const isReady = wanted.some(queue => this.#messages.stats(queue).ready > 0)
-    this.#tx.reset()
-    if (isReady) this.#claimNow()
-    else this.#mustClaim = false
-    this.#armDue()
-  }
-
-  /** A lock or a full disk leaves it to be tried again at the next tick. */
-  #claimNow(): void {
-    this.#mustClaim = false
-    let isDone = false
-    try {
-      isDone = this.#write('normal', () => undefined)
-    } finally {
-      this.#mustClaim ||= !isDone
-    }
-  }
-
-  /** Delayed messages become ready in time, or within a second where others have put them in unseen. */
-  #armDue(leastMs = 0): void {
-    this.#due?.cancel()
-    this.#due = undefined
-    const due = this.#messages.nextDue()
-    if (due === undefined) return
-    const ms = Math.min(1000, Math.max(leastMs, due - this.#clock.now()))
-    this.#due = this.#clock.after(ms, () => this.#background(() => this.#moveDue()), { ref: false })
-  }
-
-  #moveDue(): void {
-    if (this.#consumers.isEmpty) return
-    const now = this.#clock.now()
-    const isDue = (this.#messages.nextDue() ?? Infinity) <= now
-    let isMoved = !isDue
-    try {
-      isMoved ||= this.#write('normal', () => this.#messages.moveDue(now, upkeepRows))
-    } finally {
-      this.#armDue(isMoved ? 0 : tickMs)
-    }
-  }
-
-  #armUpkeep(ms: number): void {
-    this.#upkeep ??= this.#clock.after(ms, () => this.#doUpkeep(), { ref: false })
-  }
-
-  #doUpkeep(): void {
-    this.#upkeep = undefined
-    this.#background(() => {
-      if (this.#inbox.length > 0) return this.#armUpkeep(tickMs)
-      const isCalm = this.#clock.monotonic() - this.#wroteAt >= calmMs
-      this.#database.checkpoint(isCalm)
-      const more = this.#prune() || (isCalm && this.#database.vacuum())
-      if (more || !isCalm) this.#armUpkeep(more ? tickMs : upkeepMs)
-    })
-  }
-
-  /** Every half minute with writes, and in a row while there is much; whether there is more. */
-  #prune(): boolean {
-    const [now, monotonic] = [this.#clock.now(), this.#clock.monotonic()]
-    if (monotonic - this.#lastPrune < 30_000) return false
-    let pruned = 0
-    this.#write('normal', () => (pruned = this.#tasks.prune(now, upkeepRows) + this.#keys.prune(now, upkeepRows)))
-    if (pruned >= upkeepRows) return true
-    this.#lastPrune = monotonic
-    return false
   }
 
   /** Work that nobody waits for: a lock or a full disk is met again at the next tick. */
