@@ -11,10 +11,21 @@ const maxInflation = 10
 /** @throws {DecodeError} too large, compressed in a way unknown here, damaged, or no UTF-8. */
 export function bodyTextOf(wire: WireMessage, limits: DecodeLimits): string {
   const { body } = wire
+  assertUtf8(wire.properties.contentEncoding)
   if (body.length > limits.maxBodyBytes) throw tooLarge(`${body.length} bytes`, limits)
   const compression = wire.headers['compression']
   if (typeof compression === 'string') return toText(inflate(body, compression, limits))
   return typeof body === 'string' ? body : toText(body)
+}
+
+/** kombu writes `utf-8`; `binary` says nothing of text. Texts in ASCII are UTF-8 too. */
+const readable: ReadonlySet<string> = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'ascii', 'binary'])
+
+function assertUtf8(encoding: string): void {
+  if (encoding === 'utf-8' || readable.has(encoding.toLowerCase())) return
+  throw new DecodeError(`A body in ${describe(encoding)} is refused: send JSON in utf-8, as Celery does.`, {
+    details: { contentEncoding: encoding },
+  })
 }
 
 function toText(bytes: Uint8Array): string {

@@ -19,8 +19,8 @@ import { crashPoint } from '../core/crash-point.ts'
 import { coerceError, isRefusal } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
 import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
-import { readWorkflow } from '../protocol/workflow.ts'
-import { classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
+import { readWorkflow, type Workflow } from '../protocol/workflow.ts'
+import { blamed, classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
 import {
@@ -75,6 +75,8 @@ const startedAfterMs = 10
 const longestWaitMs = 250
 /** And those too, which would be the next to run here. */
 const longestKeptMs = 1000
+/** What was looked up longer ago than this is looked up again: who had it before may have been frozen, and end it now. */
+const lookAgainMs = 100
 /** Deliveries waiting for their time in this process; beyond it they go back to the broker. */
 const dueLimit = 10_000
 /** An eta further away than this is the broker's to wait for, where it can. */
@@ -176,16 +178,18 @@ export class Executor {
   // ── decode, guard ─────────────────────────────────────────────────────────────────────────────────
 
   #decode(delivery: Delivery, now: number): void {
-    let read: Pick<Run, 'request' | 'workflow'>
+    let request: TaskMessage | undefined
+    let workflow: Workflow | undefined
     try {
-      read = { request: this.#readRequest(delivery.message), workflow: readWorkflow(delivery.message) }
+      request = this.#readRequest(delivery.message)
+      workflow = readWorkflow(delivery.message)
     } catch (error) {
-      const run = this.#hold(delivery, { request: unreadable(delivery), workflow: undefined }, now)
+      const run = this.#hold(delivery, { request: request ?? unreadable(delivery), workflow: undefined }, now)
       const { name: type, message } = coerceError(error)
       void this.#settle(run, Outcome.parked(`it cannot be read: ${message}`, { type, message, retryable: false }))
       return
     }
-    const run = this.#hold(delivery, read, now)
+    const run = this.#hold(delivery, { request, workflow }, now)
     this.#options.events.received?.(run)
     if (this.#draining) void this.#settle(run, Outcome.returned())
     else if (mustAsk(delivery, run.request, this.#options.backend.atomic)) void this.#admitAsked(run)
@@ -226,7 +230,8 @@ export class Executor {
   }
 
   #admit(run: Run, now: number, stored?: StoredState): void {
-    const verdict = guard(run.delivery, run.request, {
+    const { handOvers } = this.#options.backend.broker.capabilities
+    const verdict = guard(blamed(run.delivery, run.request, { stored, handOvers }), run.request, {
       now,
       policy: run.task?.policy,
       revoked: this.#options.isRevoked(run.request.id),
@@ -269,12 +274,16 @@ export class Executor {
     const window = this.#throughput.window()
     for (let next = this.#backlog[0]; next !== undefined; next = this.#backlog[0]) {
       const { expiresAt } = next.request
+      const { redelivered } = next.delivery
       // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires
-      const room = next.careful || expiresAt !== undefined || this.#marking > 0 ? slots : window
+      // or was looked up
+      const startsAtOnce = next.careful || redelivered || expiresAt !== undefined
+      const room = startsAtOnce || this.#marking > 0 ? slots : window
       if (this.#running.size >= room) return
       this.#backlog.shift()
-      if (expiresAt !== undefined && expiresAt <= this.#options.clock.now())
-        void this.#settle(next, Outcome.revoked('expired'))
+      const now = this.#options.clock.now()
+      if (expiresAt !== undefined && expiresAt <= now) void this.#settle(next, Outcome.revoked('expired'))
+      else if (redelivered && now - next.waitsSince > lookAgainMs) void this.#admitAsked(next)
       else this.#run(next)
     }
   }
@@ -310,12 +319,17 @@ export class Executor {
     const isRevoked = (): boolean => this.#options.isRevoked(run.request.id) !== undefined
     if (isRevoked()) return Outcome.revoked('revoked')
     if (this.#draining && !run.announced) return Outcome.returned()
-    if (run.task?.policy.acksLate === false && !(await this.#writeStart(run))) return Outcome.superseded()
+    if (this.#mustWriteStart(run) && !(await this.#writeStart(run))) return Outcome.superseded()
     // asked after STARTED is stored: whoever gets it from now on knows that it had begun
     const lost = await this.#options.backend.broker.markStarted([run.delivery])
     if (lost.length > 0) return Outcome.superseded()
     // the pool was not told while this was written: it does not know the run yet
     return isRevoked() ? Outcome.revoked('revoked') : undefined
+  }
+
+  /** A task that may not run twice; and where the broker does not count who began, the store does. */
+  #mustWriteStart({ task }: Run): boolean {
+    return task?.policy.acksLate === false || this.#options.backend.broker.capabilities.handOvers === 'flagged'
   }
 
   #start(run: Run): void {

@@ -116,5 +116,7 @@ export function unreadable(delivery: Delivery): TaskMessage {
   const id = headers['id'] ?? properties.correlationId
   const name = headers['task']
   const text = typeof id === 'string' ? id : `unreadable-${delivery.token}`
-  return { id: text, task: typeof name === 'string' ? name : '(unreadable)', retries: 0, rootId: text, headers: {} }
+  const task = typeof name === 'string' ? name : '(unreadable)'
+  const { replyTo, correlationId } = properties
+  return { id: text, task, retries: 0, rootId: text, replyTo, correlationId, headers: {} }
 }

@@ -8,21 +8,35 @@ export interface PythonCelery {
 }
 
 /**
- * All that are found: those named in LOVAGE_TEST_PYTHON (several, separated by `:`), else the system's and the one on
- * the path. In CI a missing one is installed.
+ * One of each version that is found: those named in LOVAGE_TEST_PYTHON (several, separated by `:`), else the system's,
+ * the one on the path, and the one that `node scripts/celery.js` installs. CI installs what is missing: Debian's, and the newest.
  * @throws {Error} CI has none, and it could not be installed.
  */
 export function findPythonCelery(): PythonCelery[] {
   const found = search()
-  if (found.length > 0 || !process.env['CI']) return found
-  spawnSync(process.execPath, ['scripts/servers.js', 'python3-celery'], { stdio: 'inherit' })
+  if (!process.env['CI'] || hasBoth(found)) return found
+  spawnSync(process.execPath, [pathOf('scripts/servers.js'), 'python3-celery', 'python3-venv'], { stdio: 'inherit' })
+  spawnSync(process.execPath, [pathOf('scripts/celery.js')], { stdio: 'inherit' })
   const installed = search()
-  if (installed.length === 0) throw new Error('CI needs a Python with Celery, and it could not be installed.')
+  if (!hasBoth(installed)) {
+    const versions = installed.map(({ version }) => version).join(', ')
+    throw new Error(`CI needs the distribution's Celery and the newest; it has ${versions === '' ? 'none' : versions}.`)
+  }
   return installed
 }
 
+/** What a distribution has is old, or is not the only one. */
+function hasBoth(found: readonly PythonCelery[]): boolean {
+  return found.length > 1
+}
+
+function pathOf(file: string): string {
+  return fileURLToPath(new URL(`../../../../../${file}`, import.meta.url))
+}
+
 function search(): PythonCelery[] {
-  const candidates = process.env['LOVAGE_TEST_PYTHON']?.split(':') ?? ['python3', '/usr/bin/python3']
+  const own = pathOf('node_modules/.cache/lovage-celery/bin/python')
+  const candidates = process.env['LOVAGE_TEST_PYTHON']?.split(':') ?? [own, 'python3', '/usr/bin/python3']
   const found = candidates.flatMap(python => {
     const version = versionOf(python)
     return version === undefined ? [] : [{ python, version }]

@@ -209,6 +209,17 @@ describe('decodeTaskBody', () => {
     expect(() => body(text, { compression })).toThrow(problem)
   })
 
+  it.each(['', 'UTF-8', 'us-ascii', 'binary'])('reads a body said to be in %j', contentEncoding => {
+    const wire = { properties: { contentType: 'application/json', contentEncoding }, headers: { task: 't', id: 'a' } }
+    expect(decodeTaskBody({ ...wire, body: Buffer.from('[["ü"], {}, {}]') }).args).toEqual(['ü'])
+  })
+
+  it('refuses a body in another encoding by its name', () => {
+    const properties = { contentType: 'application/json', contentEncoding: 'utf-16' }
+    const wire = { properties, headers: { task: 't', id: 'a' }, body: Buffer.from('[[], {}, {}]', 'utf16le') }
+    expect(() => decodeTaskBody(wire)).toThrow(/"utf-16" is refused: send JSON in utf-8/)
+  })
+
   it('refuses what is too large, before and after decoding', () => {
     const limits = { ...defaultLimits, maxBodyBytes: 10 }
     expect(() => decodeTaskBody(wireOf({}, Buffer.alloc(11)), limits)).toThrow(/11 bytes; the limit is 10/)

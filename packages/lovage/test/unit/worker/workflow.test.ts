@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { Lovage } from '../../../src/index.ts'
 import { internals } from '../../../src/app/internals.ts'
+import type { Reply } from '../../../src/broker.ts'
 import type { WireMessage } from '../../../src/core/wire.ts'
 import type { StoredState } from '../../../src/core/record.ts'
 import { startTestWorker, type TestWorker } from '../../../src/testing/index.ts'
@@ -111,6 +112,33 @@ it('parks part of a chord before it runs, and says what to do', async () => {
     /chords are not supported yet.*Send the tasks of the chord to Celery/,
   )
   expect(stage.calls).toEqual([])
+})
+
+it('tells whoever waits at an address of their own why nothing comes of it', async () => {
+  await using stage = await open()
+  const backend = await internals(stage.app).backend()
+  const told: Reply[] = []
+  Object.assign(backend.broker, { reply: async (reply: Reply) => void told.push(reply) })
+  const message = fromPython('add', [1], { chord: signature('add') })
+  const properties = { ...message.properties, replyTo: 'inbox' }
+  await backend.publish([{ id: 'first', queue: 'celery', message: { ...message, properties } }])
+  const unreadable = { properties, headers: { id: 'first', task: 'add', eta: 'tomorrow' }, body: '[]' }
+  await backend.publish([{ id: 'first', queue: 'celery', message: unreadable }])
+  await stage.worker.next('FAILURE')
+  await stage.worker.next('FAILURE')
+  expect(
+    told.map(
+      ({
+        address,
+        message: {
+          properties: { correlationId },
+        },
+      }) => [address, correlationId],
+    ),
+  ).toEqual([
+    ['inbox', 'first'],
+    ['inbox', 'first'],
+  ])
 })
 
 it('sends what follows to the queue its name is routed to', async () => {

@@ -1,0 +1,20 @@
+// `node scripts/celery.js`: the newest Celery from pip, in a folder of its own, for the tests that need a Python beside
+// the system's. May be run again at any time: it then brings the newest.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const folder = join(dirname(fileURLToPath(import.meta.url)), '../node_modules/.cache/lovage-celery')
+const python = join(folder, 'bin/python')
+
+if (!existsSync(python)) run('python3', ['-m', 'venv', folder])
+run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', 'celery', 'django'])
+console.log(python)
+
+function run(program, args) {
+  const { status } = spawnSync(program, args, { stdio: 'inherit' })
+  if (status === 0) return
+  console.error(`${program} ${args.join(' ')} failed`)
+  process.exit(1)
+}
