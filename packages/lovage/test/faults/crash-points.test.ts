@@ -61,7 +61,7 @@ function expectEffects({ driver, point, action }: Cell<WorkerPoint>, effects: Ef
   expect(twice.length).toBeLessThanOrEqual(mayRunTwice)
 }
 
-describe.skipIf(!isLinux).concurrent('a worker at its crash point', { timeout: 60_000 }, () => {
+describe.skipIf(!isLinux).concurrent('a worker at its crash point', { timeout: 120_000 }, () => {
   describe.each(crashDrivers)('$name', driver => {
     beforeAll(async () => void (await driver.prepare?.()), 120_000)
 

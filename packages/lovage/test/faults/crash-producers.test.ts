@@ -134,7 +134,7 @@ async function playBulk(cell: Cell<ProducerPoint>, signal: AbortSignal): Promise
   expect(told.accepted === 'no' ? rejectedThatRan : []).toEqual([])
 }
 
-describe.skipIf(!isLinux).concurrent('whoever sends, at its crash point', { timeout: 60_000 }, () => {
+describe.skipIf(!isLinux).concurrent('whoever sends, at its crash point', { timeout: 120_000 }, () => {
   describe.each(crashDrivers)('$name', driver => {
     beforeAll(async () => void (await driver.prepare?.()), 120_000)
 

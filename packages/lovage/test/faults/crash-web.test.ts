@@ -13,7 +13,7 @@ import { getText, Page } from './support/web-client.ts'
 
 const program = fileURLToPath(new URL('./support/web-server.ts', import.meta.url))
 const steps = 20
-const patience = { timeoutMs: 50_000 }
+const patience = { timeoutMs: 110_000 }
 const isLinux = process.platform === 'linux'
 
 /** Its own database is none of the scene's: the environment's is. */
@@ -66,7 +66,7 @@ async function play(driver: CrashDriver, action: CrashAction, signal: AbortSigna
   expect(await worker.finished()).toMatchObject({ code: 0 })
 }
 
-describe.skipIf(!isLinux)('a web process at its crash point', { timeout: 60_000 }, () => {
+describe.skipIf(!isLinux)('a web process at its crash point', { timeout: 120_000 }, () => {
   describe.each(crashDrivers)('$name', driver => {
     beforeAll(async () => void (await driver.prepare?.()), 120_000)
 
