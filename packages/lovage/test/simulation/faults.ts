@@ -1,6 +1,5 @@
 /** Carries out the faults of a plan: at their time, or at the next request of the machine they befall. */
 import type { Coverage, FaultName } from './coverage.ts'
-import type { Ledger } from './ledger.ts'
 import type { Network, Server } from './network.ts'
 import type { HistoryPlan, PlannedFault } from './plan.ts'
 import type { Machine, Process } from './process.ts'
@@ -20,14 +19,13 @@ export interface FaultsOptions {
   readonly world: World
   readonly plan: HistoryPlan
   readonly network: Network
-  readonly ledger: Ledger
   readonly coverage: Coverage
   /** By name, the broker's too. */
   readonly machines: ReadonlyMap<string, Machine>
   readonly targetOn: (machine: string) => Target | undefined
 }
 
-/** Once it is calm again, every clock shows this: all that waited for its time is due. */
+/** Once it is calm again, clocks that were moved agree on a time so much later: all that waited is due. */
 const calmWallOffsetMs = 3 * 3_600_000
 /** The longest pause between two tries of a write. */
 const lateWritesMs = 8000
@@ -50,7 +48,7 @@ export class Faults {
     options.world.after(options.plan.calmAtMs, () => this.#calm())
   }
 
-  /** Whether the wall clocks can be trusted in this history. */
+  /** Whether a wall clock was ever moved in this history. */
   get movedClocks(): boolean {
     return this.#movedClocks
   }

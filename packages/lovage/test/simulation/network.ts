@@ -42,7 +42,6 @@ export class NetworkError extends Error {
 export interface NetworkOptions {
   readonly world: World
   readonly plan: HistoryPlan
-  /** Undefined once calm begins: from then on nothing goes wrong. */
   readonly coverage: Coverage
   /** What strikes at a request of this process, before it leaves or after it was done. */
   readonly onRequest: (process: Process, moment: 'before request' | 'after request') => void
@@ -120,7 +119,7 @@ export class Network {
     return promise
   }
 
-  /** Tells a process something; it is never lost, but waits for a link that is cut. @returns when it is there. */
+  /** Tells a process something; it is never lost, but waits for a link that is cut. */
   push(process: Process, service: Service, deliver: () => void): void {
     const isThere = (): void => {
       if (this.#isCut(process, service)) this.#waiting.push(isThere)
