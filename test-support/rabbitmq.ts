@@ -15,7 +15,7 @@ export { startRabbit } from './rabbitmq-server.ts'
 export const hasRabbit: boolean = provideRabbit()
 
 /** Set by `rabbitmq-global.ts`: where the one server of this test run is asked for. */
-export const starterVariable = 'LOVAGE_TEST_RABBIT'
+export const starterVariable = 'RABBIT_OF_THIS_TEST_RUN'
 
 /** The one server of this test run, started by whoever asks first. Nobody may stop it or use its default vhost. */
 export async function sharedRabbit(): Promise<RabbitControl> {

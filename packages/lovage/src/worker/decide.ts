@@ -2,7 +2,7 @@
  * What a worker decides about a delivery: whether to run it (`guard`), and what a run's end means (`classify`). What is
  * written for it is in settlement.ts. Pure, so that the simulator runs the very code that ships.
  */
-import type { Delivery } from '../broker.ts'
+import type { BrokerCapabilities, Delivery } from '../broker.ts'
 import type { ErrorDocument, StoredState } from '../core/record.ts'
 import type { RunResult } from '../pools/pool.ts'
 import { retryDelayMs, type ResolvedRetryPolicy } from '../core/retry.ts'
@@ -76,6 +76,22 @@ export type Verdict =
   /** Not yet due: at `dueAt` (epoch ms). */
   | { readonly kind: 'wait'; readonly dueAt: number }
   | { readonly kind: 'settle'; readonly outcome: Outcome }
+
+/**
+ * The delivery with the crashes it may have caused. A broker that only flags hand-overs knows of none: whoever had it
+ * may have died of it, or lost no more than its connection. What the store has of those that began counts them, so that
+ * it is run with care, and then alone; but for that it is not quarantined, which takes a crash that is certain.
+ */
+export function blamed(
+  delivery: Delivery,
+  request: Request,
+  known: { readonly stored: StoredState | undefined; readonly handOvers: BrokerCapabilities['handOvers'] },
+): Delivery {
+  const { stored, handOvers } = known
+  if (handOvers === 'counted' || !delivery.redelivered) return delivery
+  const begun = stored !== undefined && hasBegun(stored, request.retries) ? stored.delivery : 1
+  return { ...delivery, crashCount: Math.max(delivery.crashCount, Math.min(begun, quarantineFromCrashes - 1)) }
+}
 
 /** Whether a delivery is run, waits, or ends here. */
 export function guard(delivery: Delivery, request: Request, facts: GuardFacts): Verdict {

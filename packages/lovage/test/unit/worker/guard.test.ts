@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { guard, mustAsk } from '../../../src/worker/decide.ts'
+import { blamed, guard, mustAsk } from '../../../src/worker/decide.ts'
 import { at, delivery, guardFacts, policy, request, stored } from './support.ts'
 
 describe('guard', () => {
@@ -59,6 +59,20 @@ describe('guard', () => {
     expect(guard(delivery({ crashCount: 5 }), request(), guardFacts())).toMatchObject({
       outcome: { kind: 'parked', error: { type: 'WorkerLostError' } },
     })
+  })
+
+  it.each([
+    ["what was never handed over is nobody's", {}, undefined, 0],
+    ['one that had it may have begun', { redelivered: true }, undefined, 1],
+    ['one that had it wrote nothing', { redelivered: true }, stored({ state: 'PENDING', delivery: 0 }), 1],
+    ['one wrote that it began', { redelivered: true }, stored({ state: 'STARTED', delivery: 1 }), 1],
+    ['two wrote that they began', { redelivered: true }, stored({ state: 'PROGRESS', delivery: 2 }), 2],
+    ['never as many as would end it', { redelivered: true }, stored({ state: 'STARTED', delivery: 9 }), 4],
+    ['what the broker is told of counts', { redelivered: true, crashCount: 5 }, undefined, 5],
+  ])('counts, where the broker only flags hand-overs: %s', (_, change, known, crashCount) => {
+    const seen = delivery(change)
+    expect(blamed(seen, request(), { stored: known, handOvers: 'flagged' }).crashCount).toBe(crashCount)
+    expect(blamed(seen, request(), { stored: known, handOvers: 'counted' })).toBe(seen)
   })
 
   it('leaves a task alone whose end, or next attempt, is recorded', () => {
