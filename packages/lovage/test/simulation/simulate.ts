@@ -19,7 +19,7 @@ Plays histories of workers, callers and observers under faults and checks every 
   --break NAME    a build that is broken on purpose:
 
 ${Object.entries(breakages)
-  .map(([name, what]) => `      ${name.padEnd(22)} ${what}`)
+  .map(([name, what]) => `      ${name.padEnd(31)} ${what}`)
   .join('\n')}
 
 Exit code: 0 all holds, 1 an invariant was violated or a pair came up too seldom, 2 the call is wrong.`
