@@ -75,8 +75,6 @@ const startedAfterMs = 10
 const longestWaitMs = 250
 /** And those too, which would be the next to run here. */
 const longestKeptMs = 1000
-/** What was looked up longer ago than this is looked up again: who had it before may have been frozen, and end it now. */
-const lookAgainMs = 100
 /** Deliveries waiting for their time in this process; beyond it they go back to the broker. */
 const dueLimit = 10_000
 /** An eta further away than this is the broker's to wait for, where it can. */
@@ -274,16 +272,12 @@ export class Executor {
     const window = this.#throughput.window()
     for (let next = this.#backlog[0]; next !== undefined; next = this.#backlog[0]) {
       const { expiresAt } = next.request
-      const { redelivered } = next.delivery
       // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires
-      // or was looked up
-      const startsAtOnce = next.careful || redelivered || expiresAt !== undefined
-      const room = startsAtOnce || this.#marking > 0 ? slots : window
+      const room = next.careful || expiresAt !== undefined || this.#marking > 0 ? slots : window
       if (this.#running.size >= room) return
       this.#backlog.shift()
-      const now = this.#options.clock.now()
-      if (expiresAt !== undefined && expiresAt <= now) void this.#settle(next, Outcome.revoked('expired'))
-      else if (redelivered && now - next.waitsSince > lookAgainMs) void this.#admitAsked(next)
+      if (expiresAt !== undefined && expiresAt <= this.#options.clock.now())
+        void this.#settle(next, Outcome.revoked('expired'))
       else this.#run(next)
     }
   }
