@@ -2,6 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { blamed, guard, mustAsk } from '../../../src/worker/decide.ts'
 import { at, delivery, guardFacts, policy, request, stored } from './support.ts'
 
+/** Somebody had it before. */
+const again = { redelivered: true }
+
 describe('guard', () => {
   it('runs a known task that is due', () => {
     expect(guard(delivery(), request(), guardFacts())).toEqual({ kind: 'run', isolated: false, markStarted: false })
@@ -47,31 +50,26 @@ describe('guard', () => {
   })
 
   it.each([
-    [0, { kind: 'run', isolated: false, markStarted: false }],
-    [1, { kind: 'run', isolated: false, markStarted: true }],
-    [2, { kind: 'run', isolated: true, markStarted: true }],
-    [4, { kind: 'run', isolated: true, markStarted: true }],
-  ])('after %i crashes says %o', (crashCount, verdict) => {
-    expect(guard(delivery({ crashCount, redelivered: true }), request(), guardFacts())).toEqual(verdict)
-  })
-
-  it('quarantines what five workers did not survive', () => {
-    expect(guard(delivery({ crashCount: 5 }), request(), guardFacts())).toMatchObject({
-      outcome: { kind: 'parked', error: { type: 'WorkerLostError' } },
-    })
-  })
-
-  it.each([
-    ["what was never handed over is nobody's", {}, undefined, 0],
-    ['one that had it may have begun', { redelivered: true }, undefined, 1],
-    ['one that had it wrote nothing', { redelivered: true }, stored({ state: 'PENDING', delivery: 0 }), 1],
-    ['one wrote that it began', { redelivered: true }, stored({ state: 'STARTED', delivery: 1 }), 1],
-    ['two wrote that they began', { redelivered: true }, stored({ state: 'PROGRESS', delivery: 2 }), 2],
-    ['never as many as would end it', { redelivered: true }, stored({ state: 'STARTED', delivery: 9 }), 4],
-    ['what the broker is told of counts', { redelivered: true, crashCount: 5 }, undefined, 5],
-  ])('counts, where the broker only flags hand-overs: %s', (_, change, known, crashCount) => {
+    { why: 'what was never handed over is nobody’s', change: {}, known: undefined, crashes: 0 },
+    { why: 'one that had it may have begun', change: again, known: undefined, crashes: 1 },
+    {
+      why: 'one that had it wrote nothing',
+      change: again,
+      known: stored({ state: 'PENDING', delivery: 0 }),
+      crashes: 1,
+    },
+    { why: 'one wrote that it began', change: again, known: stored({ state: 'STARTED', delivery: 1 }), crashes: 1 },
+    { why: 'two wrote that they began', change: again, known: stored({ state: 'PROGRESS', delivery: 2 }), crashes: 2 },
+    {
+      why: 'never as many as would end it',
+      change: again,
+      known: stored({ state: 'STARTED', delivery: 9 }),
+      crashes: 4,
+    },
+    { why: 'what the broker was told counts', change: { ...again, crashCount: 5 }, known: undefined, crashes: 5 },
+  ])('counts, where the broker only flags hand-overs: $why', ({ change, known, crashes }) => {
     const seen = delivery(change)
-    expect(blamed(seen, request(), { stored: known, handOvers: 'flagged' }).crashCount).toBe(crashCount)
+    expect(blamed(seen, request(), { stored: known, handOvers: 'flagged' }).crashCount).toBe(crashes)
     expect(blamed(seen, request(), { stored: known, handOvers: 'counted' })).toBe(seen)
   })
 
