@@ -92,17 +92,20 @@ function wrongScript([, , script = '', ...options]: readonly string[]): string |
 function wrongTest(words: readonly string[]): string | undefined {
   const project = words[words.indexOf('--project') + 1] ?? ''
   const title = words.includes('-t') ? (words[words.indexOf('-t') + 1] ?? '') : ''
-  const [filter = ''] = words.slice(words.indexOf('--project') + 2).filter(word => !word.startsWith('-'))
-  const isFilter = filter !== title || title === ''
-  const found = filesOf([`packages/lovage/test/${project}/**/*${isFilter ? filter : ''}*.test.ts`])
+  const [first = ''] = words.slice(words.indexOf('--project') + 2)
+  // a part of a path, as Vitest takes it
+  const filter = first.startsWith('-') ? '' : first
+  const found = filesOf([`packages/lovage/test/${project}/**/*.test.ts`], path => path.includes(filter))
   if (found.length === 0) return `no test file of the project ${project} matches ${filter}`
   // the suites' titles are in the suites
   const suites = project === 'conformance' ? filesOf(['packages/lovage/src/testing/conformance/**/*.ts']) : []
   return [...found, ...suites].some(text => text.includes(title)) ? undefined : `no test there is called ${title}`
 }
 
-function filesOf(patterns: readonly string[]): string[] {
+function filesOf(patterns: readonly string[], isWanted: (path: string) => boolean = () => true): string[] {
   return patterns
     .flatMap(pattern => globSync(pattern, { cwd: root }))
-    .map(path => readFileSync(new URL(path.replaceAll('\\', '/'), root), 'utf8'))
+    .map(path => path.replaceAll('\\', '/'))
+    .filter(isWanted)
+    .map(path => readFileSync(new URL(path, root), 'utf8'))
 }
