@@ -50,6 +50,21 @@ describe('guard', () => {
   })
 
   it.each([
+    [0, { kind: 'run', isolated: false, markStarted: false }],
+    [1, { kind: 'run', isolated: false, markStarted: true }],
+    [2, { kind: 'run', isolated: true, markStarted: true }],
+    [4, { kind: 'run', isolated: true, markStarted: true }],
+  ])('after %i crashes says %o', (crashCount, verdict) => {
+    expect(guard(delivery({ crashCount, redelivered: true }), request(), guardFacts())).toEqual(verdict)
+  })
+
+  it('quarantines what five workers did not survive', () => {
+    expect(guard(delivery({ crashCount: 5 }), request(), guardFacts())).toMatchObject({
+      outcome: { kind: 'parked', error: { type: 'WorkerLostError' } },
+    })
+  })
+
+  it.each([
     { why: 'what was never handed over is nobody’s', change: {}, known: undefined, crashes: 0 },
     { why: 'one that had it may have begun', change: again, known: undefined, crashes: 1 },
     {
