@@ -1,6 +1,6 @@
 /** The end of a run: no more faults, no more load, until nothing is left. A drain that does not end proves nothing. */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Lovage } from 'lovage'
+import type { Left } from './drivers/driver.ts'
 import type { Fleet } from './fleet.ts'
 
 /** Nothing moves for so long: then nothing will. What is delayed, retried or long is over sooner, and so is a lease. */
@@ -9,30 +9,30 @@ const stuckMs = 15_000
 const drainMs = 180_000
 
 export interface DrainParts {
-  readonly app: Lovage
+  readonly left: () => Promise<Left>
   readonly fleet: Fleet
   readonly say: (line: string) => void
 }
 
 /** Sentences about what went wrong; none: it is drained, and everybody ended when told to. */
-export async function drain({ app, fleet, say }: DrainParts): Promise<readonly string[]> {
+export async function drain({ left, fleet, say }: DrainParts): Promise<readonly string[]> {
   say('  draining')
   const troubles = [...(await fleet.end('producer'))]
-  troubles.push(...(await emptied(app)), ...(await probe(fleet)))
+  troubles.push(...(await emptied(left)), ...(await probe(fleet)))
   // readers see the last states before they go
   await wait(300)
   troubles.push(...(await fleet.end('reader')), ...(await fleet.end('worker')))
-  const left = await app.queue('celery').stats()
-  if (left.unsettled > 0) troubles.push(`after all workers had stopped, ${left.unsettled} messages were still held`)
+  const { unsettled } = await left()
+  if (unsettled > 0) troubles.push(`after all workers had stopped, ${unsettled} messages were still held`)
   return troubles
 }
 
-async function emptied(app: Lovage): Promise<string[]> {
+async function emptied(left: DrainParts['left']): Promise<string[]> {
   const beganAt = Date.now()
   let movedAt = beganAt
   let last = ''
   for (let emptyLooks = 0; emptyLooks < 3; await wait(200)) {
-    const { ready, delayed, unsettled } = await app.queue('celery').stats()
+    const { ready, delayed, unsettled } = await left()
     emptyLooks = ready + delayed + unsettled === 0 ? emptyLooks + 1 : 0
     const now = `${ready} ready, ${delayed} delayed, ${unsettled} held`
     if (now !== last) movedAt = Date.now()

@@ -5,7 +5,7 @@
  * A member is starting → ready → (frozen → ready) → stopping → gone; killed from any of them.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FaultKind, FaultLine, History } from './programs/history.ts'
@@ -24,7 +24,8 @@ interface Member {
 export interface FleetOptions {
   readonly project: Project
   readonly sizes: Readonly<Record<Role, number>>
-  readonly env: Readonly<Record<Role, NodeJS.ProcessEnv>>
+  /** Of every process. */
+  readonly env: NodeJS.ProcessEnv
   readonly faults: History
 }
 
@@ -111,12 +112,12 @@ export class Fleet {
     return late.flat()
   }
 
-  /** Runs a program of the project to its end, in a producer's environment. */
+  /** Runs a program of the project to its end. */
   async run(program: string): Promise<{ readonly code: number | null; readonly said: string }> {
     const { project, env } = this.#options
     const child = spawn(process.execPath, [program], {
       cwd: project.root,
-      env: env.producer,
+      env,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     let said = ''
@@ -161,9 +162,10 @@ export class Fleet {
     const number = ++this.#started
     const child = spawn(process.execPath, argumentsOf(role, project), {
       cwd: project.root,
-      env: { ...env[role], CHAOS_SEED: `${env[role]['CHAOS_SEED']}${number}` },
+      env: { ...env, CHAOS_SEED: `${env['CHAOS_SEED']}${number}` },
       stdio: ['ignore', log, log, 'ipc'],
     })
+    closeSync(log)
     const { promise, resolve } = Promise.withResolvers<void>()
     const member: Member = { role, child, pid: child.pid ?? 0, ended: promise, state: 'starting' }
     this.#members.add(member)

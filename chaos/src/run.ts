@@ -9,9 +9,9 @@ import type { StoredState } from '../../packages/lovage/src/core/record.ts'
 import type { FinalState, Histories } from './checkers/histories.ts'
 import { drain } from './drain.ts'
 import { drivers } from './drivers/all.ts'
-import type { ChaosDriver, RunningDriver } from './drivers/driver.ts'
+import type { ChaosDriver, Left, RunningDriver } from './drivers/driver.ts'
 import { FaultMaker } from './fault-maker.ts'
-import { Fleet, type Role } from './fleet.ts'
+import { Fleet } from './fleet.ts'
 import { openHistory, type EffectLine, type ProducerLine, type SeenLine } from './programs/history.ts'
 import { seededRandom } from './programs/random.ts'
 import { createProject, type Project } from './project.ts'
@@ -35,7 +35,7 @@ export async function run(settings: Settings, say: (line: string) => void): Prom
   const fleet = new Fleet({
     project,
     sizes: { worker: settings.workers, producer: settings.producers, reader: settings.readers },
-    env: environments(settings, project, running),
+    env: environment(settings, project, running),
     faults: openHistory(project.histories, 'faults'),
   })
   const goneWithUs = (): void => fleet.killAll()
@@ -70,7 +70,8 @@ async function runFleet({ settings, driver, project, running, fleet, say }: Part
     await fleet.start()
     await new FaultMaker({ settings, fleet, running, random: seededRandom(settings.seed), say }).run()
     fleet.note('drain')
-    const troubles = [...(await drain({ app, fleet, say })), ...((await running.examine?.()) ?? [])]
+    const left = (): Promise<Left> => running.left?.() ?? app.queue('celery').stats()
+    const troubles = [...(await drain({ left, fleet, say })), ...((await running.examine?.()) ?? [])]
     const histories = await gather(app, project, fleet)
     return judge({ histories, troubles, settings, driver })
   } finally {
@@ -78,9 +79,9 @@ async function runFleet({ settings, driver, project, running, fleet, say }: Part
   }
 }
 
-function environments(settings: Settings, project: Project, running: RunningDriver): Record<Role, NodeJS.ProcessEnv> {
+function environment(settings: Settings, project: Project, running: RunningDriver): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !/^(?:LOVAGE|CELERY|CHAOS|VITEST|NODE_OPTIONS)/.test(name))
-  const shared: NodeJS.ProcessEnv = {
+  return {
     ...Object.fromEntries(own),
     ...running.env,
     NO_COLOR: '1',
@@ -92,7 +93,6 @@ function environments(settings: Settings, project: Project, running: RunningDriv
     CHAOS_RATE: String(settings.rate / settings.producers),
     CHAOS_MIX: JSON.stringify(settings.mix),
   }
-  return { worker: shared, producer: shared, reader: shared }
 }
 
 async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Histories> {
@@ -104,7 +104,8 @@ async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Hist
   })
   const ids = [...new Set([...producers, ...effects].map(({ id }) => id))]
   const finals = await readFinals(app, ids)
-  openHistory(project.histories, 'finals').write(...[...finals].map(([id, final]) => ({ id, ...final })))
+  const kept = openHistory(project.histories, 'finals')
+  for (const [id, final] of finals) kept.write({ id, ...final })
   return { producers, effects, seen: read<SeenLine>('reader-'), faults: fleet.faults, finals }
 }
 

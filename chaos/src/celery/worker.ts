@@ -1,7 +1,7 @@
 /** One Celery worker: the solo pool, late acknowledgement, one message at a time. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Python } from './python.ts'
@@ -22,6 +22,7 @@ export class CeleryWorker {
       env,
       stdio: ['ignore', log, log],
     })
+    closeSync(log)
     this.#ended = once(this.#child, 'exit')
     this.#effects = join(folder, `effects-${this.#child.pid}.jsonl`)
     const goneWithUs = (): void => void this.#child.kill('SIGKILL')

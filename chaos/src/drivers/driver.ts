@@ -28,9 +28,18 @@ export interface RunningDriver {
   readonly volume?: Volume
   /** Faults of its own, one chosen now and then: a broker's restart, its death, a cut connection. */
   readonly faults?: readonly ServerFault[]
+  /** What is left of the queue, where the broker cannot count through Lovage: asked of the server itself. */
+  left?(): Promise<Left>
   /** Sentences about what is wrong with what is kept, when all is over; nothing: all is well. */
   examine?(): Promise<readonly string[]>
   stop(): Promise<void>
+}
+
+/** Messages of the queue `celery`, and those delayed for it. */
+export interface Left {
+  readonly ready: number
+  readonly delayed: number
+  readonly unsettled: number
 }
 
 interface ServerFault {

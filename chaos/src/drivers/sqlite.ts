@@ -9,8 +9,8 @@ export const sqlite: ChaosDriver = {
   name: 'sqlite',
   recoveryGoalMs: 500,
   async start({ folder, minutes }) {
-    // a task with its records takes about a kilobyte
-    const volume = mountVolume(join(folder, 'disk'), 64 + Math.ceil(minutes * 12))
+    // several times what the usual rate of tasks takes
+    const volume = mountVolume(join(folder, 'disk'), 64 + Math.ceil(minutes * 24))
     const home = volume === undefined ? join(folder, 'data') : join(folder, 'disk')
     mkdirSync(home, { recursive: true })
     const path = join(home, 'queue.db')
