@@ -1,6 +1,5 @@
 /** Declares queues and exchanges, each once per link: what is known of a lost link is forgotten. */
 import type { Channel } from 'amqplib'
-import { coerceError } from '../../core/errors.ts'
 import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
 import { isNotFound } from './faults.ts'
@@ -136,26 +135,15 @@ function on(what: string, use: (channel: Channel) => Promise<void>): (link: Link
   return link => link.withChannel(what, use)
 }
 
-/** As Celery does: the queue, the exchange of the same name, the binding. @throws {ConfigurationError} */
+/**
+ * The queue alone. Celery also declares an exchange of the same name, whose type is its own to choose (direct, or topic
+ * for delays), and publishes to the default exchange as we do: whoever declared that first would be in the other's way.
+ * @throws {ConfigurationError}
+ */
 export async function declareTaskQueue(link: Link, queue: string, location: Location): Promise<void> {
-  const options = { durable: true, arguments: queueArguments(location) }
-  try {
-    await link.withChannel(`declare the queue "${queue}"`, async channel => {
-      await channel.assertQueue(queue, options)
-      await channel.assertExchange(queue, 'direct', { durable: true })
-      await channel.bindQueue(queue, queue, queue)
-    })
-  } catch (error) {
-    if (!isAboutExchange(error)) throw error
-    // an exchange of another type, as delayed delivery wants it in Celery: it is theirs to choose
-    await link.withChannel(`bind the queue "${queue}"`, async channel => {
-      await channel.bindQueue(queue, queue, queue)
-    })
-  }
-}
-
-function isAboutExchange(error: unknown): boolean {
-  return /for exchange '/.test(coerceError(causeOf(error)).message)
+  await link.withChannel(`declare the queue "${queue}"`, async channel => {
+    await channel.assertQueue(queue, { durable: true, arguments: queueArguments(location) })
+  })
 }
 
 /** On a channel of its own: whether the delayed messages of others come out on this virtual host. */
