@@ -41,8 +41,8 @@ export interface NeighboursOptions {
 
 /** Celery's event that a worker has come. */
 const onlineEvent = 'celeryev.worker.online'
-/** A worker that has just come answers after a moment. */
-const settlingMs = 1000
+/** A worker that has just come answers after a moment, on a busy machine a long one. */
+const settlingMs: readonly number[] = [1000, 5000, 15_000]
 const answerMs = 10_000
 
 export class Neighbours {
@@ -63,10 +63,12 @@ export class Neighbours {
     // only a broker that foreign clients share has Celery's workers
     if (broker.reply === undefined) return
     this.#ends.push(await broker.listen(answersAddress(this.#name), notice => this.#answered(notice)))
-    this.#ends.push(
-      await broker.listen(onlineEvent, () => void this.#options.clock.after(settlingMs, () => this.#ask())),
-    )
+    this.#ends.push(await broker.listen(onlineEvent, () => this.#askSoon()))
     this.#ask()
+  }
+
+  #askSoon(): void {
+    for (const ms of settlingMs) this.#options.clock.after(ms, () => this.#ask())
   }
 
   async stop(): Promise<void> {

@@ -6,7 +6,7 @@ import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts
 import { Lovage } from '../../../src/index.ts'
 import { findPythonCelery } from '../protocol/python-celery.ts'
 import { callCells } from './call-cells.ts'
-import { startLovageWorker } from './lovage-worker.ts'
+import { startLovageWorker, type LovageWorker } from './lovage-worker.ts'
 import { PythonClient, startPythonWorker } from './python-client.ts'
 import type { Cell, Stage } from './stage.ts'
 import { asPage, asTable, familyOf, type Outcomes } from './table.ts'
@@ -17,6 +17,8 @@ const found = hasRabbit ? findPythonCelery() : []
 const outcomes: Outcomes = new Map()
 
 interface Opened extends Stage {
+  readonly url: string
+  readonly worker: LovageWorker
   readonly close: () => Promise<void>
 }
 
@@ -29,7 +31,7 @@ async function open(python: string): Promise<Opened> {
   const ours = { brokerUrl: `${url}?maxPriority=9`, resultBackend: 'rpc://' }
   const [worker, endCelery] = await Promise.all([
     startLovageWorker({ LOVAGE_BROKER_URL: ours.brokerUrl, LOVAGE_RESULT_BACKEND: ours.resultBackend }),
-    startPythonWorker(python, url),
+    startPythonWorker(python, url, 'py'),
   ])
   const client = new PythonClient(python, url)
   const app = new Lovage('interop', { ...ours, defaultQueue: 'ts', routes: { 'py.*': 'py' } })
@@ -37,7 +39,7 @@ async function open(python: string): Promise<Opened> {
     await Promise.all([app.close(), worker.end(), endCelery(), client.end()])
     await rabbit.deleteVhost(vhost)
   }
-  return { python: client, app, close }
+  return { python: client, app, url, worker, close }
 }
 
 // one that is skipped says more than none
@@ -68,6 +70,16 @@ describe.skipIf(found.length === 0).each(pythons)('with Celery $version', ({ pyt
     const seen = await running.get(cell)
     outcomes.set(cell, { ...outcomes.get(cell), [familyOf(version)]: isDeepStrictEqual(seen, expected) })
     expect(seen).toEqual(expected)
+  })
+
+  // last: it takes what is meant for others
+  it('a worker of ours warns of a Celery worker on its queue', { timeout: 60_000 }, async () => {
+    const warning = stage.worker.line(
+      /ts@\S+ takes from ts too, and does not know ts\.add, .* Celery rejects such tasks/,
+    )
+    const end = await startPythonWorker(python, stage.url, 'ts')
+    expect(await warning).toContain('Give each language its own queue')
+    await end()
   })
 })
 

@@ -57,9 +57,14 @@ export class PythonClient {
   }
 }
 
-/** A prefork worker of the queue `py`; ready when this resolves. */
-export async function startPythonWorker(python: string, brokerUrl: string): Promise<() => Promise<void>> {
-  const args = ['-m', 'celery', '-A', 'python_side', 'worker', '-Q', 'py', '-c', '4', '-l', 'INFO', '-n', 'py@%h']
+/** A prefork worker of one queue, called after it; ready when this resolves. */
+export async function startPythonWorker(
+  python: string,
+  brokerUrl: string,
+  queue: string,
+): Promise<() => Promise<void>> {
+  const name = ['-Q', queue, '-n', `${queue}@%h`]
+  const args = ['-m', 'celery', '-A', 'python_side', 'worker', ...name, '-c', '4', '-l', 'INFO']
   const child = spawn(python, args, {
     cwd: dirname(script),
     stdio: ['ignore', 'ignore', 'pipe'],

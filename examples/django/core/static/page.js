@@ -1,0 +1,34 @@
+// The tutorial's page, with fetch in place of jQuery: a row for each task, and its state every two seconds.
+
+const form = document.querySelector('#run')
+const rows = document.querySelector('#tasks tbody')
+const base = document.body.dataset.statusBase
+
+form.addEventListener('submit', event => {
+  event.preventDefault()
+  void run()
+})
+
+async function run() {
+  const response = await fetch(form.action, { method: 'POST', body: new FormData(form) })
+  const { task_id: id, error } = await response.json()
+  document.querySelector('#problem').textContent = error ?? ''
+  if (id !== undefined) await follow(id, rows.insertRow(0))
+}
+
+async function follow(id, row) {
+  for (let isOver = false; !isOver; await new Promise(resolve => setTimeout(resolve, 2000))) {
+    const response = await fetch(`${base}/task-status/${id}/`)
+    // nobody has seen it yet
+    const status = response.ok ? await response.json() : { state: 'PENDING', progression: 'None', info: 'None' }
+    const { state, progression, info } = status
+    row.replaceChildren(...[id, state, progression, info].map(cell))
+    isOver = ['SUCCESS', 'FAILURE', 'REVOKED'].includes(state)
+  }
+}
+
+function cell(text) {
+  const made = document.createElement('td')
+  made.textContent = String(text)
+  return made
+}
