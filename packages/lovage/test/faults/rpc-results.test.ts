@@ -77,32 +77,58 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: 120_000 }, () => {
 
   test('the broker is killed: what was taken can be read by anybody afterwards, and no reader saw a step back', async () => {
     await using server = await startRabbit()
-    const url = server.url()
-    const [writer, ...readers] = [...(await start(1, 'write', url)), ...(await start(2, 'watch', url))]
     const kills = isLong ? 10 : 2
-    for (let kill = 0; kill < kills; kill++) {
-      const before = takenBy(writer).size
-      await until('more was written', () => takenBy(writer).size > before + 20, { timeoutMs: 60_000 })
+    const harm = await writeUnder(server.url(), kills, async () => {
       await server.kill()
       await server.start()
-    }
-    const before = takenBy(writer).size
-    await until('writing goes on', () => takenBy(writer).size > before + 20, { timeoutMs: 60_000 })
-    writer?.kill('SIGKILL')
-    await writer?.ended
-    const taken = takenBy(writer)
-    const store = await openStore(url)
-    const found = await store.getMany([...taken.keys()])
-    const wrong = found.flatMap((lookup, index) => {
-      const [id, state] = [...taken][index] ?? []
-      const isThere = lookup.kind === 'state' && ranks.indexOf(lookup.state.state) >= ranks.indexOf(state ?? '')
-      return isThere ? [] : [`${id} ${state}: ${JSON.stringify(lookup)}`]
     })
-    expect(wrong).toEqual([])
-    for (const reader of readers) expect(backwards(saidBy(reader))).toEqual([])
-    console.log(`${taken.size} tasks written over ${kills} kills of the broker: ${wrong.length} not readable`)
+    expect(harm).toEqual({ unreadable: [], backwards: [] })
+  })
+
+  test('the stream dies and comes back while its broker lives: the same', async () => {
+    await using server = await startRabbit()
+    const isWriter = `element(1, proc_lib:translate_initial_call(P)) =:= osiris_writer`
+    const harm = await writeUnder(server.url(), isLong ? 20 : 4, () =>
+      server.eval(`[exit(P, kill) || P <- processes(), ${isWriter}], ok`),
+    )
+    expect(harm).toEqual({ unreadable: [], backwards: [] })
   })
 })
+
+interface Harm {
+  readonly unreadable: readonly string[]
+  readonly backwards: readonly string[]
+}
+
+/** Writes all the while, under some blows: what was taken and is not there, and what was shown backwards. */
+async function writeUnder(url: string, blows: number, strike: () => Promise<unknown>): Promise<Harm> {
+  const [writer, ...readers] = [...(await start(1, 'write', url)), ...(await start(2, 'watch', url))]
+  const goOn = async (): Promise<void> => {
+    const before = takenBy(writer).size
+    await until('more was written', () => takenBy(writer).size > before + 20, { timeoutMs: 60_000 })
+  }
+  for (let blow = 0; blow < blows; blow++) {
+    await goOn()
+    await strike()
+  }
+  await goOn()
+  writer?.kill('SIGKILL')
+  await writer?.ended
+  const taken = takenBy(writer)
+  const unreadable = await behind(await openStore(url), taken)
+  console.log(`${taken.size} tasks written under ${blows} blows: ${unreadable.length} not readable`)
+  return { unreadable, backwards: readers.flatMap(reader => backwards(saidBy(reader))) }
+}
+
+/** What is not known as far as it was taken. */
+async function behind(store: RpcResults, taken: ReadonlyMap<string, string>): Promise<readonly string[]> {
+  const found = await store.getMany([...taken.keys()])
+  return [...taken].flatMap(([id, state], index) => {
+    const lookup = found[index]
+    const isThere = lookup?.kind === 'state' && ranks.indexOf(lookup.state.state) >= ranks.indexOf(state)
+    return isThere ? [] : [`${id} ${state}: ${JSON.stringify(lookup)}`]
+  })
+}
 
 const ranks = ['STARTED', 'PROGRESS', 'SUCCESS']
 

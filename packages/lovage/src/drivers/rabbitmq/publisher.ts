@@ -16,6 +16,7 @@ import {
 import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
 import { channelFault } from './faults.ts'
+import { closeChannel } from './link.ts'
 import type { Link } from './link.ts'
 
 export interface Outgoing {
@@ -84,6 +85,16 @@ export class Publisher {
       timer.cancel()
       release()
     }
+  }
+
+  /**
+   * Goes on over another channel; what is under way on this one may end as `unknown`. For messages that were confirmed
+   * and are not there: when a stream's process has died, a channel that wrote to it may confirm and drop for ever.
+   */
+  renew(): void {
+    const open = this.#open
+    this.#open = undefined
+    if (open !== undefined) closeChannel(open.channel).catch(() => undefined)
   }
 
   async #sendAll(

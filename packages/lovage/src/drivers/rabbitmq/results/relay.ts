@@ -165,7 +165,8 @@ export class Relay {
     const { clock } = connection
     const until = clock.monotonic() + takeOverMs
     const body = encodeStreamMessage({ kind: 'term', token })
-    while (clock.monotonic() < until) {
+    for (let attempt = 1; clock.monotonic() < until; attempt++) {
+      if (attempt > 2) publisher.renew()
       void publisher.publish([{ exchange: '', routingKey: queues.stream, body, properties: {} }]).catch(() => undefined)
       const offset = await Promise.race([seen, sleep(clock, writeAgainMs, this.#over.signal)])
       if (offset !== undefined) return offset

@@ -50,6 +50,7 @@ interface Unread {
   readonly body: Buffer
   /** Monotonic ms when the broker last had its say about it; undefined: it has not yet. */
   saidAt: number | undefined
+  sendCount: number
 }
 
 /** What was said to be taken, and was not read back by then, is written again. */
@@ -254,7 +255,7 @@ export class Shift {
     this.#draft = []
     this.#draftBytes = 0
     const body = this.#encode(number, entries)
-    const unread: Unread = { body, saidAt: undefined }
+    const unread: Unread = { body, saidAt: undefined, sendCount: 0 }
     this.#unread.set(number, unread)
     void this.#send(unread)
   }
@@ -269,6 +270,7 @@ export class Shift {
 
   async #send(unread: Unread): Promise<void> {
     unread.saidAt = undefined
+    unread.sendCount++
     const { publisher, queues, clock } = this.#parts
     const message = { exchange: '', routingKey: queues.stream, body: unread.body, properties: {} }
     // whatever it says: what counts is that it can be read
@@ -278,9 +280,12 @@ export class Shift {
 
   #writeAgain(): void {
     const before = this.#parts.clock.monotonic() - readBackMs
-    for (const unread of this.#unread.values()) {
-      if (unread !== 'draft' && unread.saidAt !== undefined && unread.saidAt < before) void this.#send(unread)
-    }
+    const overdue = [...this.#unread.values()].filter(
+      (unread): unread is Unread => unread !== 'draft' && unread.saidAt !== undefined && unread.saidAt < before,
+    )
+    // once may be the broker's slowness; a channel that drops what it confirms is not mended by waiting
+    if (overdue.some(({ sendCount }) => sendCount > 1)) this.#parts.publisher.renew()
+    for (const unread of overdue) void this.#send(unread)
   }
 
   /** Everything up to the first message that waits is done: acknowledged as one, and answered. */
