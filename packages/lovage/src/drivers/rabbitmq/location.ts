@@ -45,8 +45,11 @@ const known = [
 ] as const
 type Option = (typeof known)[number]
 
-/** @throws {ConfigurationError} naming the part that cannot be used, with the password masked. */
-export function parseLocation(text: string): Location {
+/**
+ * @param leaseMs how long tasks belong to a worker that shows no life: three heartbeats, unless the URL says otherwise.
+ * @throws {ConfigurationError} naming the part that cannot be used, with the password masked.
+ */
+export function parseLocation(text: string, leaseMs = 30_000): Location {
   const urls = splitUrls(text).map(part => new URL(part.trim()))
   const [first] = urls
   if (first === undefined) throw new ConfigurationError('No broker URL was given')
@@ -56,7 +59,12 @@ export function parseLocation(text: string): Location {
     hosts: urls.map(url => hostOf(url, tls)),
     vhost: vhostOf(first),
     tls,
-    heartbeat: wholeNumber(option('heartbeat'), { name: 'heartbeat', min: 1, max: 600, fallback: 10 }),
+    heartbeat: wholeNumber(option('heartbeat'), {
+      name: 'heartbeat',
+      min: 1,
+      max: 600,
+      fallback: heartbeatOf(leaseMs),
+    }),
     connectTimeoutMs: wholeNumber(option('connectTimeoutMs'), {
       name: 'connectTimeoutMs',
       min: 100,
@@ -75,6 +83,11 @@ export function parseLocation(text: string): Location {
     certFile: option('certFile'),
     keyFile: option('keyFile'),
   }
+}
+
+/** Seconds. */
+function heartbeatOf(leaseMs: number): number {
+  return Math.min(600, Math.max(1, Math.floor(leaseMs / 3000)))
 }
 
 /** Celery's rule: no path, or `/`, or `//`, is the vhost `/`. */

@@ -13,8 +13,8 @@ import { RabbitSession } from './session.ts'
  * @param url `amqp://user:password@host:port/vhost`, or `amqps://`; several with `;` between for fail-over.
  * @throws {ConfigurationError} an option of the URL cannot be used.
  */
-export function openRabbit(url: string, { app = 'lovage' }: DriverOptions = {}): Connection {
-  const session = new RabbitSession(parseLocation(url))
+export function openRabbit(url: string, { app = 'lovage', leaseMs }: DriverOptions = {}): Connection {
+  const session = new RabbitSession(parseLocation(url, leaseMs))
   const coordination = new RabbitCoordination(session)
   const broker = new RabbitBroker(session, {
     register: { note: queue => coordination.note(queue), list: () => coordination.queues() },

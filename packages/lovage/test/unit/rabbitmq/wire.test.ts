@@ -119,6 +119,13 @@ describe('a URL', () => {
     expect(parseLocation(url)).toMatchObject(location)
   })
 
+  it('has a third of the lease as its heartbeat, unless it says otherwise', () => {
+    expect([30_000, 2000, 86_400_000].map(leaseMs => parseLocation('amqp://a', leaseMs).heartbeat)).toEqual([
+      10, 1, 600,
+    ])
+    expect(parseLocation('amqp://a?heartbeat=7', 2000).heartbeat).toBe(7)
+  })
+
   it('tries several hosts in turn', () => {
     expect(parseLocation('amqp://a;amqp://b:1').hosts.map(({ hostname, port }) => `${hostname}:${port}`)).toEqual([
       'a:5672',
