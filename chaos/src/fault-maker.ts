@@ -14,6 +14,9 @@ export interface FaultMakerOptions {
   readonly say: (line: string) => void
 }
 
+/** How many kills may hit one that starts, or is frozen: more, and on a busy machine none would ever be ready. */
+const otherwise = 0.15
+
 export class FaultMaker {
   readonly #options: FaultMakerOptions
   readonly #rates: Rates
@@ -75,7 +78,7 @@ export class FaultMaker {
 
   #kill(role: 'worker' | 'producer' | 'reader'): void {
     const { fleet, random } = this.#options
-    const member = random.pick(fleet.alive(role))
+    const member = random.pick(random.next() < otherwise ? fleet.alive(role) : fleet.ready(role))
     if (member !== undefined) fleet.kill(member)
   }
 

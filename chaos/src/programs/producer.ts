@@ -23,6 +23,7 @@ const stop = (): void => {
 process.once('SIGTERM', stop)
 process.once('disconnect', stop)
 
+process.send?.('ready')
 while (!isStopped) {
   const count = random.between(1, 12)
   await Promise.all(Array.from({ length: count }, sendOne))

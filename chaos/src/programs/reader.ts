@@ -36,6 +36,7 @@ const stop = (): void => {
 process.once('SIGTERM', stop)
 process.once('disconnect', stop)
 
+process.send?.('ready')
 for (let turn = 0; !isStopped; turn++) {
   for (const id of await newIds()) if (open_.size < most && random.next() < 0.4) follow(id)
   if (turn % 3 === 0) await look()
