@@ -5,7 +5,9 @@ import { connect } from 'amqplib'
 import type { ConfirmChannel } from 'amqplib'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
+import type { RabbitServer } from '../../../../test-support/rabbitmq-server.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
+import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RpcResults } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
 import { isNewer } from '../../src/core/states.ts'
@@ -87,13 +89,33 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: 120_000 }, () => {
 
   test('the stream dies and comes back while its broker lives: the same', async () => {
     await using server = await startRabbit()
-    const isWriter = `element(1, proc_lib:translate_initial_call(P)) =:= osiris_writer`
-    const harm = await writeUnder(server.url(), isLong ? 20 : 4, () =>
-      server.eval(`[exit(P, kill) || P <- processes(), ${isWriter}], ok`),
-    )
+    const harm = await writeUnder(server.url(), isLong ? 20 : 4, () => killStreams(server))
     expect(harm).toEqual({ unreadable: [], backwards: [] })
   })
 })
+
+describe.skipIf(!hasRabbit)('coordination', { timeout: 120_000 }, () => {
+  test('goes on when the process of its stream dies while the broker lives', async () => {
+    await using server = await startRabbit()
+    const connection = openRabbit(server.url())
+    onTestFinished(() => connection.close())
+    const { coordination } = connection
+    await coordination.open()
+    for (let round = 0; round < 4; round++) {
+      const holding = coordination.put(`key-${round}`, 'value', 60_000)
+      await killStreams(server)
+      await holding
+      await coordination.put('key', `${round}`, 60_000)
+      expect(await coordination.get('key')).toBe(`${round}`)
+    }
+    expect(await coordination.list('key-')).toHaveLength(4)
+  })
+})
+
+function killStreams(server: RabbitServer): Promise<string> {
+  const isWriter = `element(1, proc_lib:translate_initial_call(P)) =:= osiris_writer`
+  return server.eval(`[exit(P, kill) || P <- processes(), ${isWriter}], ok`)
+}
 
 interface Harm {
   readonly unreadable: readonly string[]

@@ -13,6 +13,8 @@ import type { ControlAnswer, ControlEntry, ControlOp } from './control-state.ts'
 import { replyCode } from './faults.ts'
 import { closeChannel } from './link.ts'
 import type { Link } from './link.ts'
+import { Publisher } from './publisher.ts'
+import { Publisher } from './publisher.ts'
 import type { RabbitSession } from './session.ts'
 
 const controlStream = 'lovage.control'
@@ -40,6 +42,10 @@ interface Waiting {
 
 export class ControlLog {
   readonly #session: RabbitSession
+  /** Of its own: its channel may have to be given up. */
+  readonly #publisher: Publisher
+  /** A channel apart: it is renewed when what it wrote does not come back. */
+  readonly #publisher: Publisher
   readonly #onChanges: (changes: readonly KeyChange[]) => void
   #state: ControlState = new ControlState()
   /** By nonce: written, or to be written, and not yet read. */
@@ -56,6 +62,7 @@ export class ControlLog {
 
   constructor(session: RabbitSession, onChanges: (changes: readonly KeyChange[]) => void) {
     this.#session = session
+    this.#publisher = new Publisher(session.publishing)
     this.#onChanges = onChanges
   }
 
@@ -134,17 +141,20 @@ export class ControlLog {
   // ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
   /** Again and again, until it has been read or nobody waits for it any more. */
-  async #write(entry: ControlEntry): Promise<void> {
+  async #write(entry: ControlEntry, attempt = 1): Promise<void> {
     const { clock } = this.#session.publishing
     const body = Buffer.from(JSON.stringify(entry))
     const outgoing = { exchange: '', routingKey: controlStream, body, properties: { contentType: 'application/json' } }
     if (!this.#waiting.has(entry.nonce)) return
+    // once may be the broker's slowness; a channel that drops what it confirms is not mended by waiting
+    if (attempt > 2) this.#publisher.renew()
     try {
-      await this.#session.publisher.publish([outgoing])
+      await this.#publisher.publish([outgoing])
     } catch (error) {
       return this.#waiting.get(entry.nonce)?.reject(coerceError(error))
     }
-    if (this.#waiting.has(entry.nonce)) clock.after(readBackMs, () => void this.#write(entry), { ref: false })
+    if (this.#waiting.has(entry.nonce))
+      clock.after(readBackMs, () => void this.#write(entry, attempt + 1), { ref: false })
   }
 
   // ── reading ───────────────────────────────────────────────────────────────────────────────────────
