@@ -14,7 +14,6 @@ import { replyCode } from './faults.ts'
 import { closeChannel } from './link.ts'
 import type { Link } from './link.ts'
 import { Publisher } from './publisher.ts'
-import { Publisher } from './publisher.ts'
 import type { RabbitSession } from './session.ts'
 
 const controlStream = 'lovage.control'
@@ -43,8 +42,6 @@ interface Waiting {
 export class ControlLog {
   readonly #session: RabbitSession
   /** Of its own: its channel may have to be given up. */
-  readonly #publisher: Publisher
-  /** A channel apart: it is renewed when what it wrote does not come back. */
   readonly #publisher: Publisher
   readonly #onChanges: (changes: readonly KeyChange[]) => void
   #state: ControlState = new ControlState()
