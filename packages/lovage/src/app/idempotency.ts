@@ -19,6 +19,11 @@ interface Claim {
   readonly at: number
 }
 
+interface FoundClaim extends Claim {
+  /** Nobody has sent under it yet, nor tried to. */
+  readonly isFresh: boolean
+}
+
 /** Longer than a publish takes. */
 const claimMs = 10_000
 
@@ -51,22 +56,22 @@ interface Place {
 }
 
 /** The claim that stands in the end: this caller's, or one that was sent. @throws `signal.reason` while it waits. */
-async function claimKey(app: AppState, id: string, place: Place): Promise<Claim> {
+async function claimKey(app: AppState, id: string, place: Place): Promise<FoundClaim> {
   const { backend, key, ttlMs } = place
   for (;;) {
     const own: Claim = { id, isSent: false, at: app.clock.now() }
     const found = await backend.coordination.putIfAbsent(key, JSON.stringify(own), ttlMs)
-    if (found === undefined) return own
+    if (found === undefined) return { ...own, isFresh: true }
     const standing = readClaim(found)
     // its record came with the message
     if (standing.isSent || (await backend.results.get(standing.id)).kind === 'state')
-      return { ...standing, isSent: true }
+      return { ...standing, isSent: true, isFresh: false }
     const leftMs = Math.min(standing.at + claimMs - own.at, claimMs)
     if (leftMs > 0) await changeOf(app, place, { found, leftMs })
     else {
       const taken = { ...own, id: standing.id }
       await backend.coordination.put(key, JSON.stringify(taken), ttlMs)
-      return taken
+      return { ...taken, isFresh: false }
     }
   }
 }
@@ -95,22 +100,27 @@ async function changeOf(
 
 /** Publishes, and says of the claim what became of it. */
 async function publishClaimed(
-  claim: Claim,
-  { backend: { coordination }, key, ttlMs }: Place,
+  { isFresh, ...claim }: FoundClaim,
+  place: Place,
   publish: () => Promise<unknown>,
 ): Promise<void> {
+  const { backend, key, ttlMs } = place
+  const mark = (changed: Claim): Promise<void> => backend.coordination.put(key, JSON.stringify(changed), ttlMs)
   try {
     await publish()
   } catch (error) {
-    // certainly not sent: the key is free again; perhaps sent, as when the caller stopped waiting: the next one need not wait
-    const isRefused = error instanceof PublishError && error.accepted === 'no'
-    const mark = isRefused
-      ? coordination.delete(key)
-      : coordination.put(key, JSON.stringify({ ...claim, at: 0 }), ttlMs)
-    await mark.catch(() => undefined)
+    // certainly not sent: the key is free again; perhaps sent, as when the caller stopped waiting, or another one before:
+    // the next one need not wait
+    const isUnsent = isFresh && error instanceof PublishError && error.accepted === 'no'
+    await (isUnsent ? free(place, claim) : mark({ ...claim, at: 0 })).catch(() => undefined)
     throw error
   }
-  await coordination.put(key, JSON.stringify({ ...claim, isSent: true }), ttlMs)
+  await mark({ ...claim, isSent: true })
+}
+
+/** Unless another one has taken the claim over meanwhile. */
+async function free({ backend: { coordination }, key }: Place, claim: Claim): Promise<void> {
+  if ((await coordination.get(key)) === JSON.stringify(claim)) await coordination.delete(key)
 }
 
 /** As long as the result is kept, which begins when the task is due at the earliest. */

@@ -37,6 +37,11 @@ export class Caller {
     this.#app.takeOver(connect(setup, process), process.clock)
   }
 
+  /** All its calls are over, or it is. */
+  get isDone(): boolean {
+    return this.process.state === 'dead' || this.calls.size === 0
+  }
+
   /** What is left of it when all its calls are over; undefined: nothing. */
   leftovers(): string | undefined {
     const { name, state, timerCount } = this.process

@@ -121,6 +121,7 @@ const strikingAtRequests: readonly FaultKind[] = [
   'clock skew',
   'cut from broker',
   'cut from store',
+  'cut from store',
 ]
 
 interface Surroundings {

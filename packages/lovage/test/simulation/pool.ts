@@ -34,6 +34,7 @@ export class SimulatedPool implements Pool {
   readonly #setup: PoolSetup
   readonly #waiting: PoolRun[] = []
   readonly #running = new Map<number, PoolRun>()
+  #isStopped = false
 
   constructor(setup: PoolSetup) {
     this.#setup = setup
@@ -50,6 +51,7 @@ export class SimulatedPool implements Pool {
     onReport: (report: RunReport) => void,
     mayBegin: () => Promise<boolean> = async () => true,
   ): Promise<RunResult> {
+    if (this.#isStopped) return Promise.resolve(lostResult({ alone: false, suspect: false }))
     return new Promise(end => {
       this.#waiting.push({ request, onReport, end, mayBegin, timers: [], state: 'waiting', isCut: false })
       this.#pump()
@@ -73,6 +75,7 @@ export class SimulatedPool implements Pool {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true
     for (const run of this.#waiting.splice(0)) run.end(lostResult({ alone: false, suspect: false }))
     for (const run of this.#running.values()) this.#lose(run, { alone: false, suspect: false })
   }

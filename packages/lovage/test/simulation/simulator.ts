@@ -121,15 +121,25 @@ class Simulation {
     const { nowMs } = this.world
     if (this.#phase === 'over' || nowMs < this.#plan.calmAtMs) return
     const extraMs = this.#faults.movedClocks ? jumpMs : 0
-    if (nowMs > this.#deadline + extraMs) this.#phase = 'over'
+    if (nowMs > this.#deadline + extraMs) this.#endLate()
     else if (this.#phase === 'running' && this.#ledger.drained && this.#areIdle()) {
       this.#phase = 'settling'
       this.world.after(settleDownMs, () => this.#close())
     } else if (this.#phase === 'closing' && this.#workers.size === 0) this.#phase = 'over'
   }
 
+  #endLate(): void {
+    this.#phase = 'over'
+    const busy = [...this.#callers.values()].filter(({ isDone }) => !isDone).map(({ process }) => process.name)
+    const detail = busy.length === 0 ? 'the workers never came to rest' : `${busy.join()} still calls`
+    this.#ledger.judge('14 all drains after the faults', this.#ledger.drained ? detail : undefined)
+  }
+
   #areIdle(): boolean {
-    return [...this.#workers.values()].every(worker => worker.isIdle && worker.process.state === 'living')
+    const areCallersDone = [...this.#callers.values()].every(({ isDone }) => isDone)
+    return (
+      areCallersDone && [...this.#workers.values()].every(worker => worker.isIdle && worker.process.state === 'living')
+    )
   }
 
   #close(): void {

@@ -327,6 +327,31 @@ describe('a broker that refuses', () => {
     // what may be in the queue keeps its id: run twice, it is one task all the same
     expect(again.id === (refused as PublishError).rejectedIds[0]).toBe(accepted === 'unknown')
   })
+
+  it('leaves a key taken over under its id: the one who had it may have sent (seed 7897 of the simulator)', async () => {
+    const app = await appRefusing('bad', 'no')
+    const { coordination } = await internals(app).backend()
+    const claim = { id: 'perhaps sent', isSent: false, at: 0 }
+    await coordination.put('idempotency/t/k', JSON.stringify(claim), 60_000)
+    await expect(app.sendTask('t', ['bad'], {}, { idempotencyKey: 'k' })).rejects.toThrow(PublishError)
+    expect(await app.sendTask('t', ['good'], {}, { idempotencyKey: 'k' })).toMatchObject({ id: 'perhaps sent' })
+  })
+
+  it('frees no key that another caller has taken over meanwhile', async () => {
+    const [app, behind] = [memoryApp(), memoryApp()]
+    const backend = await internals(behind).backend()
+    const publish: Backend['publish'] = async batch => {
+      const claim = { id: 'sent by another', isSent: true, at: Date.now() }
+      await backend.coordination.put('idempotency/t/k', JSON.stringify(claim), 60_000)
+      return batch.map(() => ({ accepted: 'no', error: new Error('full') }))
+    }
+    internals(app).takeOver({ ...backend, publish })
+    await expect(app.sendTask('t', [], {}, { idempotencyKey: 'k' })).rejects.toThrow(PublishError)
+    expect(await app.sendTask('t', [], {}, { idempotencyKey: 'k' })).toMatchObject({
+      id: 'sent by another',
+      deduplicated: true,
+    })
+  })
 })
 
 describe('an idempotency key', () => {
