@@ -101,14 +101,19 @@ describe.skipIf(!hasRabbit)('coordination', { timeout: 120_000 }, () => {
     onTestFinished(() => connection.close())
     const { coordination } = connection
     await coordination.open()
-    for (let round = 0; round < 4; round++) {
-      const holding = coordination.put(`key-${round}`, 'value', 60_000)
-      await killStreams(server)
-      await holding
-      await coordination.put('key', `${round}`, 60_000)
-      expect(await coordination.get('key')).toBe(`${round}`)
+    let [isOver, count] = [false, 0]
+    const write = async (): Promise<void> => {
+      for (; !isOver; count++) await coordination.put('key', 'value', 60_000)
     }
-    expect(await coordination.list('key-')).toHaveLength(4)
+    const writing = Promise.all(Array.from({ length: 8 }, write))
+    for (let round = 0; round < 6; round++) {
+      const before = count
+      await until('more was written', () => count > before + 40, { timeoutMs: 15_000 })
+      await killStreams(server)
+    }
+    isOver = true
+    await writing
+    expect(await coordination.get('key')).toBe('value')
   })
 })
 
