@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Backend } from '../backend.ts'
 import type { Notice } from '../broker.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 import { presencePrefix } from '../core/keys.ts'
 import { answersAddress, controlAddress, decodeAnswer, encodeCommand } from '../protocol/pidbox.ts'
 import { readCard, type WorkerCard } from './presence.ts'
@@ -50,6 +50,7 @@ export class Neighbours {
   readonly #celery = new Map<string, Neighbour>()
   readonly #warned = new Set<string>()
   readonly #ends: (() => Promise<void> | void)[] = []
+  readonly #timers: Timer[] = []
   readonly #name = randomUUID()
   readonly #tickets = { active_queues: randomUUID(), registered: randomUUID() }
 
@@ -68,10 +69,13 @@ export class Neighbours {
   }
 
   #askSoon(): void {
-    for (const ms of settlingMs) this.#options.clock.after(ms, () => this.#ask())
+    for (const timer of this.#timers.splice(0)) timer.cancel()
+    if (this.#ends.length === 0) return
+    for (const ms of settlingMs) this.#timers.push(this.#options.clock.after(ms, () => this.#ask()))
   }
 
   async stop(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) timer.cancel()
     for (const end of this.#ends.splice(0)) await end()
   }
 

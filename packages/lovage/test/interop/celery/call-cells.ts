@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { zstdCompressSync } from 'node:zlib'
 import { fromPython, fromTypeScript, type Cell } from './stage.ts'
 import type { AsyncResult, Lovage } from '../../../src/index.ts'
+import { Worker } from '../../../src/worker/index.ts'
 
 const timeoutMs = 20_000
 
@@ -71,6 +72,12 @@ told = get(send('ts.request', eta=datetime.now(timezone(timedelta(hours=-9, minu
 [1 <= time.time() - began + 0.05 < 5, told['now'] >= told['eta']]`,
     [true, true],
   ),
+  fromPython(
+    'a countdown of an app in another time zone',
+    `tokyo = fresh(); tokyo.conf.update(timezone='Asia/Tokyo', enable_utc=False); began = time.time()
+tokyo.send_task('ts.echo', [1], countdown=1).get(timeout=20); 1 <= time.time() - began < 5`,
+    true,
+  ),
   fromPython('eta in the past', `get(send('ts.echo', 1, eta=datetime(2020, 1, 1, tzinfo=timezone.utc)))`, 1),
   fromPython('expires before it can run', `failure(send('ts.echo', 1, countdown=1, expires=0.2))`, [
     'TaskRevokedError',
@@ -105,6 +112,41 @@ told = get(send('ts.request', eta=datetime.now(timezone(timedelta(hours=-9, minu
   ),
   fromTypeScript('expires later', async app => (await request(app, { expiresInMs: 60_000 }))['retries'], 0),
 ]
+
+const priorities: readonly Cell[] = [
+  {
+    what: 'priorities, the highest first',
+    direction: 'Python → TypeScript',
+    run: async ({ python, createApp }) => {
+      await python.run(`[send('order', p, queue='later', priority=p).id for p in (0, 9, 4)]`)
+      return await runInOrder(createApp('later'), 3)
+    },
+    sees: [9, 4, 0],
+  },
+  fromTypeScript(
+    'priorities, as the task sees them',
+    async app => (await request(app, { priority: 7 }))['priority'],
+    7,
+  ),
+]
+
+/** What a worker that begins now is given, one after the other. */
+async function runInOrder(app: Lovage, count: number): Promise<unknown[]> {
+  const seen: unknown[] = []
+  const done = Promise.withResolvers<void>()
+  app.task('order', (_task, p: number) => {
+    if (seen.push(p) === count) done.resolve()
+  })
+  await using worker = new Worker(app, { queues: ['later'], concurrency: 1, pool: 'inline', logger: silent })
+  await worker.start()
+  await done.promise
+  await worker.stop()
+  await app.close()
+  return seen
+}
+
+const nothing = (): void => undefined
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 const endings: readonly Cell[] = [
   fromPython('a retry that succeeds', `get(send('ts.retryOnce'))`, 1),
@@ -314,6 +356,7 @@ const wire: readonly Cell[] = [
 export const callCells: readonly Cell[] = [
   ...headers,
   ...times,
+  ...priorities,
   ...endings,
   ...limits,
   ...revokes,

@@ -34,12 +34,14 @@ async function open(python: string): Promise<Opened> {
     startPythonWorker(python, url, 'py'),
   ])
   const client = new PythonClient(python, url)
-  const app = new Lovage('interop', { ...ours, defaultQueue: 'ts', routes: { 'py.*': 'py' } })
+  const createApp = (name: string): Lovage =>
+    new Lovage(name, { ...ours, defaultQueue: 'ts', routes: { 'py.*': 'py' } })
+  const app = createApp('interop')
   const close = async (): Promise<void> => {
     await Promise.all([app.close(), worker.end(), endCelery(), client.end()])
     await rabbit.deleteVhost(vhost)
   }
-  return { python: client, app, url, worker, close }
+  return { python: client, app, createApp, url, worker, close }
 }
 
 // one that is skipped says more than none
@@ -48,10 +50,11 @@ const pythons = found.length === 0 ? [{ python: '', version: '(no Python Celery,
 describe.skipIf(found.length === 0).each(pythons)('with Celery $version', ({ python, version }) => {
   const isOld = version.startsWith('5.2')
   const running = new Map<Cell, Promise<unknown>>()
-  let stage: Opened
+  let opened: Opened | undefined
 
   beforeAll(async () => {
-    stage = await open(python)
+    const stage = await open(python)
+    opened = stage
     // all at once: each test waits for its own
     for (const cell of cells)
       running.set(
@@ -61,7 +64,7 @@ describe.skipIf(found.length === 0).each(pythons)('with Celery $version', ({ pyt
   }, 60_000)
 
   afterAll(async () => {
-    await stage.close()
+    await opened?.close()
     console.log(asTable(outcomes))
   }, 30_000)
 
@@ -74,10 +77,9 @@ describe.skipIf(found.length === 0).each(pythons)('with Celery $version', ({ pyt
 
   // last: it takes what is meant for others
   it('a worker of ours warns of a Celery worker on its queue', { timeout: 60_000 }, async () => {
-    const warning = stage.worker.line(
-      /ts@\S+ takes from ts too, and does not know ts\.add, .* Celery rejects such tasks/,
-    )
-    const end = await startPythonWorker(python, stage.url, 'ts')
+    if (opened === undefined) throw new Error('The stage was not opened')
+    const warning = opened.worker.line(/ts@\S+ takes from ts too, and does not know .* Celery rejects such tasks/)
+    const end = await startPythonWorker(python, opened.url, 'ts')
     expect(await warning).toContain('Give each language its own queue')
     await end()
   })

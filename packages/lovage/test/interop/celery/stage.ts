@@ -6,6 +6,8 @@ export interface Stage {
   readonly python: PythonClient
   /** Of this process: not the worker's. */
   readonly app: Lovage
+  /** Another such app, with tasks of its own. */
+  readonly createApp: (name: string) => Lovage
 }
 
 export type Direction = 'Python → TypeScript' | 'TypeScript → Python'

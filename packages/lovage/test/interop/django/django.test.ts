@@ -115,19 +115,21 @@ describe.runIf(found !== undefined)('Django with stock Celery', () => {
   }, 30_000)
 
   describe.each(['Lovage', 'stock Celery'] as const)('and %s behind it', name => {
-    let worker: Process
+    let worker: Process | undefined
 
     beforeAll(async () => {
       worker = await workers[name]()
     }, 60_000)
-    afterAll(() => worker.end(), 30_000)
+    afterAll(() => worker?.end(), 30_000)
 
     it('shows what its own status view can show: everything in one thread', { timeout: 60_000 }, async () => {
       const django = await startDjango('--nothreading')
       const seen = await poll(django, await idOf(await run(django, '3')), 30_000)
-      // whether its first state has come when it is asked first is a matter of luck
-      const states = statesOf(seen).filter(state => !state.startsWith('PENDING'))
-      expect(states).toEqual(['PROGRESS 0', 'PROGRESS 33', 'PROGRESS 66', 'SUCCESS 100'])
+      // which of them it is asked at is a matter of luck
+      const steps = seen.filter(({ state }) => state !== 'PENDING').map(({ progression }) => Number(progression))
+      expect(steps).toEqual([0, 33, 66, 100].filter(step => steps.includes(step)))
+      expect(statesOf(seen).at(-1)).toBe('SUCCESS 100')
+      expect(steps.length).toBeGreaterThan(1)
     })
 
     it('and in several threads steps back, or nothing at all', { timeout: 60_000 }, async () => {
@@ -162,7 +164,7 @@ describe.runIf(found !== undefined)('Django with stock Celery', () => {
         const all = await Promise.all(ids.flatMap(id => views.map(view => poll(view, id, 30_000))))
         for (const seen of all) {
           expect(statesOf(seen).at(-1)).toBe('SUCCESS 100')
-          expect(statesOf(seen)).toContain('PROGRESS 66.6')
+          expect(seen.some(({ state }) => state === 'PROGRESS')).toBe(true)
           // never back: what is not known yet, then what is, each step further
           const steps = seen.map(({ progression }) => (progression === 'None' ? -1 : progression))
           expect(steps).toEqual(steps.toSorted((one, other) => one - other))
