@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Channel, ConsumeMessage } from 'amqplib'
 import type { KeyChange } from '../../coordination.ts'
+import { sleep } from '../../core/clock.ts'
 import type { Timer } from '../../core/clock.ts'
 import { BrokerTimeoutError, IllegalStateError, coerceError } from '../../core/errors.ts'
 import { ControlState } from './control-state.ts'
@@ -30,6 +31,7 @@ const refreshBytes = 6_000_000
 const readBackMs = 1000
 const deadlineMs = 10_000
 const sweepMs = 500
+const retryMs = 500
 const window = 500
 
 interface Waiting {
@@ -49,7 +51,9 @@ export class ControlLog {
   readonly #waiting = new Map<string, Waiting>()
   #opening: Promise<void> | undefined
   #isClosed = false
-  #channel: { readonly link: Link; readonly channel: Channel } | undefined
+  #reader: { readonly link: Link; readonly channel: Channel } | undefined
+  /** Grows with each reading from the beginning: an older one gives up. */
+  #turn = 0
   /** What living keys were before the link was lost; undefined: all is read. */
   #before: ControlState | undefined
   #bytesRead = 0
@@ -119,20 +123,24 @@ export class ControlLog {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#turn++
     this.#forget()
     this.#sweeper?.cancel()
     for (const { reject } of this.#waiting.values()) reject(closedError())
-    const open = this.#channel
-    this.#channel = undefined
+    const open = this.#reader
+    this.#reader = undefined
     if (open !== undefined && !open.link.isLost) await closeChannel(open.channel)
   }
 
   async #open(): Promise<void> {
     const { consuming } = this.#session
-    await this.#read(await consuming.link(deadlineMs))
-    this.#forget = consuming.onConnect(link => this.#readAnew(link))
+    const link = await consuming.link(deadlineMs)
+    const until = consuming.clock.monotonic() + deadlineMs
+    while (!(await this.#catchUp(link, until))) await sleep(consuming.clock, retryMs)
+    this.#forget = consuming.onConnect(renewed => this.#readAnew(renewed))
     this.#sweeper = consuming.clock.every(sweepMs, () => this.#sweep())
-    await this.fence()
+    // what was lost meanwhile is not told by the line above
+    if (link.isLost) void this.#readAnew(await consuming.link(deadlineMs))
   }
 
   // ── writing ───────────────────────────────────────────────────────────────────────────────────────
@@ -158,38 +166,65 @@ export class ControlLog {
 
   async #read(link: Link): Promise<void> {
     await declareControl(link)
-    const channel = await link.channel(refusal => this.#ended(link, refusal))
-    this.#channel = { link, channel }
+    const opened: { channel?: Channel; isReading?: true } = {}
+    const channel = await link.channel(() => {
+      if (opened.channel !== undefined && opened.isReading === true) this.#ended(opened.channel)
+    })
+    opened.channel = channel
+    this.#reader = { link, channel }
     await channel.prefetch(window)
     const first = { noAck: false, arguments: { 'x-stream-offset': 'first' } }
     await channel.consume(controlStream, message => this.#receive(channel, message), first)
+    opened.isReading = true
   }
 
-  /** On a new link, from the beginning: a broker that died may have kept less than was read. */
-  async #readAnew(link: Link): Promise<void> {
-    if (this.#isClosed) return
+  /**
+   * From the beginning: a broker that died may have kept less than was read. Nobody waits for it: while the stream is not
+   * there yet, tasks are taken all the same.
+   */
+  #readAnew(link: Link): Promise<void> {
+    const turn = ++this.#turn
     this.#before ??= this.#state
+    const goOn = async (): Promise<void> => {
+      while (!this.#isClosed && !link.isLost && turn === this.#turn) {
+        if (await this.#catchUp(link)) return this.#repair()
+        await sleep(this.#session.consuming.clock, retryMs)
+      }
+    }
+    // it ends with a refusal only when this is closed
+    goOn().catch(() => undefined)
+    return Promise.resolve()
+  }
+
+  /** Whether all that had been written was read. @throws the last refusal, from `until` (monotonic ms) on; never without. */
+  async #catchUp(link: Link, until = Infinity): Promise<boolean> {
+    const old = this.#reader
+    this.#reader = undefined
+    if (old !== undefined && !old.link.isLost) await closeChannel(old.channel)
     this.#state = new ControlState()
     this.#bytesRead = 0
     this.#writtenAtBytes.clear()
-    await this.#read(link)
-    // not waited for: it needs the link that this restores
-    void this.fence().then(
-      () => this.#repair(),
-      () => undefined,
-    )
+    try {
+      await this.#read(link)
+      await this.fence()
+      return true
+    } catch (error) {
+      if (this.#isClosed || this.#session.consuming.clock.monotonic() > until) throw error
+      return false
+    }
   }
 
-  #ended(link: Link, refusal: Error | undefined): void {
-    if (this.#channel?.link !== link || this.#isClosed) return
-    this.#channel = undefined
-    if (!link.isLost)
-      this.#session.consuming.renew(refusal ?? new Error(`the channel that reads ${controlStream} ended`))
+  #ended(channel: Channel): void {
+    const { link } = this.#reader?.channel === channel ? this.#reader : {}
+    if (link === undefined || link.isLost || this.#isClosed) return
+    this.#reader = undefined
+    void this.#readAnew(link)
   }
 
   #receive(channel: Channel, message: ConsumeMessage | null): void {
-    if (this.#channel?.channel !== channel) return
-    if (message === null) return this.#session.consuming.renew(new Error(`${controlStream} was deleted`))
+    if (this.#reader?.channel !== channel) return
+    // deleted, or its process has died
+    if (message === null) return this.#ended(channel)
     const entry = parseEntry(message.content)
     const offset = Number(message.properties.headers?.['x-stream-offset'] ?? 0)
     if (message.fields.deliveryTag % (window / 5) === 0 || this.#waiting.size > 0) channel.ack(message, true)
