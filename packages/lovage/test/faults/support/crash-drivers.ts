@@ -11,7 +11,7 @@ import { openConnection } from '../../../src/drivers/registry.ts'
 import type { ResultCapabilities } from '../../../src/result-store.ts'
 import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
 
-export interface Urls {
+interface Urls {
   readonly LOVAGE_BROKER_URL: string
   readonly LOVAGE_RESULT_BACKEND: string
 }

@@ -20,7 +20,7 @@ import { until } from './until.ts'
 
 const bin = fileURLToPath(new URL('../../../bin/lovage.js', import.meta.url))
 const queue = 'celery'
-export const leaseMs = 1000
+const leaseMs = 1000
 const patience = { timeoutMs: 110_000, everyMs: 50 }
 
 const tasks = `
