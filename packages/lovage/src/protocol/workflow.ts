@@ -18,7 +18,7 @@ import {
   type WireMap,
 } from './signature.ts'
 import { encodeTask, isJson, type TaskMessage } from './task-message.ts'
-import { fromTypedJson, isTypedJson } from './typed-values.ts'
+import { isTypedJson } from './typed-values.ts'
 
 export interface Workflow {
   /** Called with the result. */
@@ -196,50 +196,73 @@ function messageOf({ task, options }: Signature, { caller, path }: Occasion): Ta
     id: text(options['task_id']) ?? uuidv5(`${caller.id}/${path}`),
     task,
     retries: 0,
-    etaAt: countdown === undefined ? instant(options['eta'], caller) : caller.endedAt + countdown * 1000,
+    etaAt: instant(countdown ?? options['eta'], caller),
     expiresAt: instant(options['expires'], caller),
     timeLimitMs: limit(options['time_limit']),
     softTimeLimitMs: limit(options['soft_time_limit']),
     rootId: text(options['root_id']) ?? caller.rootId,
     parentId: caller.id,
     group: text(options['group_id']),
-    groupIndex: wireNumber(options['group_index']),
+    groupIndex: count(options['group_index']),
     shadow: text(options['shadow']),
     origin: caller.origin,
     ignoreResult: typeof options['ignore_result'] === 'boolean' ? options['ignore_result'] : undefined,
-    replacedTaskNesting: wireNumber(options['replaced_task_nesting']),
+    replacedTaskNesting: count(options['replaced_task_nesting']),
     ...stamps(options),
     replyTo: text(options['reply_to']),
-    priority: wireNumber(options['priority']),
-    headers:
-      typeof options['headers'] === 'object' && options['headers'] !== null ? (options['headers'] as WireMap) : {},
+    priority: priority(options['priority']),
+    headers: headersOf(options['headers']),
   }
 }
 
 function stamps(options: WireMap): Pick<TaskMessage, 'stampedHeaders' | 'stamps'> {
   const names = listOf(options['stamped_headers']).filter(each => typeof each === 'string')
   if (names.length === 0) return {}
-  return { stampedHeaders: names, stamps: defined(Object.fromEntries(names.map(name => [name, options[name]]))) }
+  return { stampedHeaders: names, stamps: headersOf(Object.fromEntries(names.map(name => [name, options[name]]))) }
 }
 
-/** For monitors; of a long body none is made. */
+/** For monitors; of a long body none is made, nor of one that only its own task can read. */
 function previews(args: string, kwargs: string): Pick<TaskMessage, 'argsrepr' | 'kwargsrepr'> {
   if (args.length + kwargs.length > defaultLimits.maxHeaderBytes) return {}
-  return { argsrepr: argsRepr(decodeJson(args) as unknown[]), kwargsrepr: kwargsRepr(decodeJson(kwargs) as WireMap) }
+  try {
+    return { argsrepr: argsRepr(decodeJson(args) as unknown[]), kwargsrepr: kwargsRepr(decodeJson(kwargs) as WireMap) }
+  } catch {
+    return {}
+  }
 }
+
+/** Seven thousand years: what is due later than can be written is due at once, and never expires. */
+const longestS = 220_000_000_000
 
 /** ISO text, a typed date, or seconds from the caller's end. */
 function instant(value: unknown, { endedAt }: Caller): number | undefined {
   const seconds = wireNumber(value)
-  if (seconds !== undefined) return endedAt + seconds * 1000
-  if (typeof value === 'string') return parseIsoTime(value)
-  const typed = typeof value === 'object' && value !== null && isTypedJson(value) ? fromTypedJson(value) : undefined
-  return typed instanceof Date ? typed.getTime() : undefined
+  if (seconds !== undefined) return Math.abs(seconds) < longestS ? endedAt + seconds * 1000 : undefined
+  const isTyped = typeof value === 'object' && value !== null && isTypedJson(value) && value.__type__ === 'datetime'
+  const written = isTyped ? value.__value__ : value
+  return typeof written === 'string' ? parseIsoTime(written) : undefined
 }
 
 function limit(value: unknown): number | undefined {
   const seconds = wireNumber(value) ?? 0
-  return seconds > 0 ? Math.round(seconds * 1000) : undefined
+  return seconds > 0 && seconds < longestS ? Math.round(seconds * 1000) : undefined
+}
+
+function count(value: unknown): number | undefined {
+  const number = wireNumber(value)
+  return number !== undefined && Number.isSafeInteger(number) && number >= 0 ? number : undefined
+}
+
+/** 0–9, as everywhere here; brokers refuse what is no byte. */
+function priority(value: unknown): number | undefined {
+  const number = count(value)
+  return number === undefined ? undefined : Math.min(number, 9)
+}
+
+/** Headers are plain JSON: numbers as numbers, whatever their spelling. */
+function headersOf(value: unknown): WireMap {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
+  return JSON.parse(JSON.stringify(value)) as WireMap
 }
 
 function text(value: unknown): string | undefined {

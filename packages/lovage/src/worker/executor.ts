@@ -444,6 +444,21 @@ export class Executor {
   }
 
   #settlementFor(run: Run, outcome: Outcome, now: number): Settlement {
+    try {
+      return this.#makeSettlement(run, outcome, now)
+    } catch (error) {
+      // what is to be called after it cannot be called: then nothing is, and whoever waits is told
+      const { name: type, message } = coerceError(error)
+      const failed = Outcome.failed({ type, message: `What follows cannot be sent: ${message}`, retryable: false })
+      return this.#makeSettlement(
+        { ...run, workflow: undefined },
+        outcome.kind === 'superseded' ? outcome : failed,
+        now,
+      )
+    }
+  }
+
+  #makeSettlement(run: Run, outcome: Outcome, now: number): Settlement {
     return settlementFor(outcome, run, {
       now,
       seq: nextSeq(run, this.#options.clock),

@@ -144,6 +144,39 @@ describe('a call', () => {
     expect(after({ callbacks: [signature('x', { options: { expires } })] })[0]?.message.expiresAt).toBe(caller.endedAt)
   })
 
+  it.each([
+    ['countdown', '1e999'],
+    ['countdown', '-1e300'],
+    ['countdown', '"soon"'],
+    ['eta', '{"__type__": "datetime", "__value__": 7}'],
+    ['eta', '[]'],
+    ['expires', '1e999'],
+    ['time_limit', '1e999'],
+    ['time_limit', '-1'],
+    ['group_index', '-1.5'],
+    ['headers', '[1]'],
+    ['headers', '7'],
+    ['task_id', '{}'],
+    ['queue', '7'],
+    ['stamped_headers', '[1, "who"]'],
+    ['link', '[]'],
+  ])('passes over an option without meaning: %s %s', (name, value) => {
+    const body = `[[], {}, {"callbacks": [{"task": "x", "options": {"${name}": ${value}}}]}]`
+    const [call] = after(message({}, { body }))
+    const { etaAt, expiresAt, timeLimitMs, groupIndex, headers } = decodeTaskHeaders(call?.wire ?? message({}))
+    expect({ etaAt, expiresAt, timeLimitMs, groupIndex, headers }).toEqual({ headers: {} })
+  })
+
+  it('bounds a priority, writes headers as numbers, and previews nothing it cannot read', () => {
+    const body =
+      '[[], {}, {"callbacks": [{"task": "x", "args": [{"__type__": "money", "__value__": 1}],' +
+      ' "options": {"priority": 300, "headers": {"weight": 2.0}}}]}]'
+    const [call] = after(message({}, { body }))
+    expect(call?.message).toMatchObject({ priority: 9, headers: { weight: 2 } })
+    expect(call?.wire.headers['argsrepr']).toBeNull()
+    expect(call?.wire.body).toContain('{"__type__":"money","__value__":1}')
+  })
+
   it('keeps its stamps', () => {
     const options = { stamped_headers: ['who'], who: 'me' }
     expect(after({ callbacks: [signature('x', { options })] })[0]?.message).toMatchObject({
