@@ -2,6 +2,7 @@ import type { DriverOptions } from '../../../src/backend.ts'
 import { rabbitBrokerCapabilities } from '../../../src/drivers/rabbitmq/broker.ts'
 import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
 import { openRabbit } from '../../../src/drivers/rabbitmq/rabbitmq.ts'
+import { rpcResultCapabilities } from '../../../src/drivers/rabbitmq/results/rpc-results.ts'
 import type { ConformanceDriver } from '../../../src/testing/conformance/index.ts'
 import { forkHolder } from './fork-holder.ts'
 import { sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
@@ -10,7 +11,7 @@ import { sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
 export function rabbitDriver(query = ''): ConformanceDriver {
   return {
     broker: rabbitBrokerCapabilities(parseLocation(`amqp://localhost${query}`)),
-    results: { conditional: true, pointRead: false, retention: 'store' },
+    results: rpcResultCapabilities,
     vanish: true,
     async openNamespace(options: DriverOptions) {
       const rabbit = await sharedRabbit()

@@ -12,7 +12,7 @@ export interface StateEntry {
 }
 
 /** A ready task was forgotten. */
-export interface ForgetEntry {
+interface ForgetEntry {
   readonly kind: 'forget'
   readonly id: string
 }
@@ -30,7 +30,7 @@ export interface Batch {
 }
 
 /** A relay takes over. Its place in the stream is the number of its term; what older ones still write is void. */
-export interface TermStart {
+interface TermStart {
   readonly kind: 'term'
   /** Drawn by the relay, to know its own. */
   readonly token: string

@@ -16,7 +16,7 @@ export interface ProjectionLimits {
   readonly maxPlaces: number
 }
 
-export const defaultProjectionLimits: ProjectionLimits = {
+const defaultProjectionLimits: ProjectionLimits = {
   maxTasks: 100_000,
   maxBytes: 64 * 1024 * 1024,
   maxPlaces: 200_000,
@@ -36,7 +36,7 @@ interface Kept extends Known {
 }
 
 /** As many as may come again when a relay takes over: what is under way at once. */
-export const keptMarks = 128
+const keptMarks = 128
 
 export class Projection {
   readonly #limits: ProjectionLimits
