@@ -138,6 +138,8 @@ describe('what comes again after a relay died', () => {
     const marks = ['5', '6', '5']
     const again = ['6', '5', '5', '7'].map(mark => replays.isReplay('task', mark, marks))
     expect(again).toEqual([true, true, false, false])
+    // what is new by now has left its own mark
+    expect(replays.isReplay('task', '7', [...marks, '7'])).toBe(false)
     expect(replays.isReplay('other', '6', marks)).toBe(true)
   })
 })

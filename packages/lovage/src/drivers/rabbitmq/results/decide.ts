@@ -82,14 +82,13 @@ function tellsMore(known: TaskFacts, more: TaskFacts | undefined): boolean {
  * more: those that come again come in their first order.
  */
 export class Replays {
-  /** By task: how many of its marks have come again. */
+  /** By task: how many of its marks have come again; all, once something new has come. */
   readonly #cursors = new Map<string, number>()
 
   /** @param marks of the states that are in the stream */
   isReplay(id: string, mark: string, marks: readonly string[]): boolean {
     const index = marks.indexOf(mark, this.#cursors.get(id) ?? 0)
-    if (index < 0) return false
-    this.#cursors.set(id, index + 1)
-    return true
+    this.#cursors.set(id, index < 0 ? Infinity : index + 1)
+    return index >= 0
   }
 }

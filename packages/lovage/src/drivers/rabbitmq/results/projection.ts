@@ -36,7 +36,7 @@ interface Kept extends Known {
 }
 
 /** As many as may come again when a relay takes over: what is under way at once. */
-const keptMarks = 128
+export const keptMarks: number = 128
 
 export class Projection {
   readonly #limits: ProjectionLimits

@@ -11,6 +11,7 @@ import { decodeStreamMessage, encodeStreamMessage } from './entries.ts'
 import type { StreamMessage } from './entries.ts'
 import { declareInbox, declareStream } from './names.ts'
 import type { ResultQueues } from './names.ts'
+import { keptMarks } from './projection.ts'
 import type { Projection } from './projection.ts'
 import { Shift } from './shift.ts'
 import type { Tail } from './tail.ts'
@@ -26,8 +27,6 @@ export interface RelayParts {
   readonly markInbox: (token: string) => Promise<void>
 }
 
-/** What is under way at once: as many marks as the projection keeps of a task. */
-const prefetch = 128
 const pauseMs = 200
 /** A stream that does not take the start of a term for so long is left to another relay. */
 const takeOverMs = 30_000
@@ -90,7 +89,7 @@ export class Relay {
     )
     this.#shift = shift
     await declareInbox(channel, queues)
-    await channel.prefetch(prefetch)
+    await channel.prefetch(keptMarks)
     await channel.consume(queues.inbox, message => {
       if (message === null) void channel.close().catch(() => undefined)
       else shift.receive(message)
@@ -128,7 +127,7 @@ export class Relay {
       const { promise, resolve } = Promise.withResolvers<number>()
       try {
         await declareStream(channel, this.#parts.queues)
-        await channel.prefetch(prefetch)
+        await channel.prefetch(keptMarks)
         const onDelivery = (
           message: { content: Buffer; properties: { headers?: object | undefined } } | null,
         ): void => {
