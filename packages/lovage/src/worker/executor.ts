@@ -10,32 +10,22 @@
  * or due (in the DueQueue) → waiting; or at once → settling.
  */
 import type { Backend } from '../backend.ts'
-import type { Delivery, Settlement, SettleOutcome } from '../broker.ts'
+import type { Delivery } from '../broker.ts'
 import type { ProgressDocument, StateRecord, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
-import { sleep, type Clock, type Timer } from '../core/clock.ts'
+import type { Clock, Timer } from '../core/clock.ts'
 import type { WireMessage } from '../core/wire.ts'
 import { crashPoint } from '../core/crash-point.ts'
-import { coerceError, isRefusal } from '../core/errors.ts'
+import { coerceError } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
 import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
 import { readWorkflow, type Workflow } from '../protocol/workflow.ts'
 import { blamed, classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
-import {
-  cameWithRecord,
-  createRun,
-  factsOf,
-  nextSeq,
-  recordBase,
-  sawStored,
-  unreadable,
-  type Run,
-  type RunnableTask,
-} from './run.ts'
+import { cameWithRecord, createRun, recordBase, sawStored, unreadable, type Run, type RunnableTask } from './run.ts'
 import { repliesTo, replyAddress } from './replies.ts'
-import { settlementFor } from './settlement.ts'
+import { Settler } from './settler.ts'
 import type { Sender } from './successors.ts'
 import { Throughput, tickMs } from './throughput.ts'
 
@@ -83,6 +73,7 @@ const holdMs = 1000
 export class Executor {
   readonly #options: ExecutorOptions
   readonly #throughput: Throughput
+  readonly #settler: Settler
   readonly #due: DueQueue<Run>
   #heldCount = 0
   readonly #backlog: Run[] = []
@@ -99,12 +90,11 @@ export class Executor {
   #draining = false
   /** Set by `abortAll`. */
   #isAborting = false
-  /** Aborted by `abandon`. */
-  readonly #over = new AbortController()
 
   constructor(options: ExecutorOptions) {
     this.#options = options
     this.#throughput = new Throughput(options.slots)
+    this.#settler = new Settler(options)
     this.#prefetch = this.#throughput.prefetch()
     this.#due = new DueQueue({
       clock: options.clock,
@@ -162,7 +152,7 @@ export class Executor {
 
   /** For good: tries no more to write what the store or the broker refuses. What is held is delivered again. */
   abandon(): void {
-    this.#over.abort()
+    this.#settler.abandon()
     this.#ticker?.cancel()
     this.#ticker = undefined
   }
@@ -212,19 +202,13 @@ export class Executor {
 
   /** Somebody may have had it before: the store knows how far they came. */
   async #admitAsked(run: Run): Promise<void> {
-    const stored = await this.#storedState(run)
+    const stored = await this.#settler.storedState(run)
     // meanwhile it may have been revoked, or the worker told to stop
     if (run.phase === 'settling') return
     if (this.#draining) return void this.#settle(run, Outcome.returned())
     sawStored(run, stored)
     this.#admit(run, this.#options.clock.now(), stored)
     this.#pump()
-  }
-
-  async #storedState({ request }: Run): Promise<StoredState | undefined> {
-    const { results } = this.#options.backend
-    const lookup = await this.#insist('read the state of a task', () => results.get(request.id))
-    return lookup.kind === 'state' ? lookup.state : undefined
   }
 
   #admit(run: Run, now: number, stored?: StoredState): void {
@@ -270,16 +254,29 @@ export class Executor {
   #pump(): void {
     const { slots } = this.#options
     const window = this.#throughput.window()
-    for (let next = this.#backlog[0]; next !== undefined; next = this.#backlog[0]) {
+    for (let at = this.#nextInLine(); at >= 0; at = this.#nextInLine()) {
+      const next = this.#backlog[at]
+      if (next === undefined) return
       const { expiresAt } = next.request
       // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires
       const room = next.careful || expiresAt !== undefined || this.#marking > 0 ? slots : window
       if (this.#running.size >= room) return
-      this.#backlog.shift()
+      this.#backlog.splice(at, 1)
       if (expiresAt !== undefined && expiresAt <= this.#options.clock.now())
         void this.#settle(next, Outcome.revoked('expired'))
       else this.#run(next)
     }
+  }
+
+  /**
+   * The first that waits; -1: none. Each suspect takes a slot and a process of its own for long: with half of the slots
+   * taken by suspects, those who wait are overtaken.
+   */
+  #nextInLine(): number {
+    if (this.#backlog[0]?.isolated !== true) return this.#backlog.length > 0 ? 0 : -1
+    let suspects = 0
+    for (const run of this.#running.values()) if (run.isolated) suspects++
+    return suspects < Math.ceil(this.#options.slots / 2) ? 0 : this.#backlog.findIndex(run => !run.isolated)
   }
 
   #run(run: Run): void {
@@ -291,14 +288,14 @@ export class Executor {
 
   /** An isolated run waits for a process, and is not to be blamed for a death meanwhile. */
   async #mayBegin(run: Run): Promise<boolean> {
-    run.refusal = await this.#insist('mark a start', () => this.#mark(run))
+    run.refusal = await this.#settler.insist('mark a start', () => this.#mark(run))
     run.startedAt ??= this.#options.clock.now()
     return run.refusal === undefined
   }
 
   async #markThenStart(run: Run): Promise<void> {
     this.#marking++
-    const refusal = await this.#insist('mark a start', () => this.#mark(run))
+    const refusal = await this.#settler.insist('mark a start', () => this.#mark(run))
     this.#marking--
     if (refusal === undefined) this.#start(run)
     else {
@@ -397,97 +394,11 @@ export class Executor {
   /** Of each run once: at its end, or in place of its beginning. */
   async #settle(run: Run, outcome: Outcome, now = this.#options.clock.now()): Promise<void> {
     run.phase = 'settling'
-    let ended = outcome
-    let settlement = this.#settlementFor(run, outcome, now)
-    let answer = await this.#settleUnlessRefused(settlement)
-    if (answer instanceof Error) {
-      ended = unsettleable(answer)
-      settlement = alone(this.#settlementFor(run, ended, now))
-      answer = await this.#settleUnlessRefused(settlement)
-    }
-    const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer !== 'settled'
+    const { ended, isLost, refusal } = await this.#settler.settle(run, outcome, now)
     this.#heldCount--
-    if (answer instanceof Error) this.#options.events.unsettled?.(run, answer, deliveredLater)
-    else this.#options.events.settled?.(run, ended, isLost)
+    if (refusal === undefined) this.#options.events.settled?.(run, ended, isLost)
+    else this.#options.events.unsettled?.(run, refusal, deliveredLater)
     if (this.#heldCount === 0) this.#becomeIdle()
-  }
-
-  /** The error, when what is to be written is at fault: then trying again cannot help. */
-  #settleUnlessRefused(settlement: Settlement): Promise<SettleOutcome | Error> {
-    return this.#insist('settle a delivery', () =>
-      this.#trySettle(settlement).catch((error: unknown) => {
-        if (isRefusal(error)) return coerceError(error)
-        throw error
-      }),
-    )
-  }
-
-  /**
-   * The store has another state, or ours, and the first try's answer was lost: what follows is what follows from that
-   * one. Whether what was made of the delivery here was dropped.
-   */
-  async #settleOvertaken(run: Run, { record }: Settlement): Promise<boolean> {
-    const stored = await this.#storedState(run)
-    const { delivery } = run
-    const settlement = this.#settlementFor(run, Outcome.superseded(stored), this.#options.clock.now())
-    const answer = await this.#settleUnlessRefused(settlement)
-    if (answer instanceof Error) {
-      // its end is recorded, and stays; what cannot be sent is told where somebody looks
-      const disposition = {
-        kind: 'park',
-        reason: `what was to follow it could not be sent: ${answer.message}`,
-      } as const
-      await this.#insist('park a delivery', () => this.#trySettle({ delivery, disposition }))
-      this.#options.events.unsettled?.(run, answer, 'Its end is kept, and its message is among the dead letters')
-    }
-    return record === undefined || stored === undefined || !isSameVersion(record, stored)
-  }
-
-  #settlementFor(run: Run, outcome: Outcome, now: number): Settlement {
-    try {
-      return this.#makeSettlement(run, outcome, now)
-    } catch (error) {
-      // what is to be called after it cannot be called: then nothing is, and whoever waits is told
-      const { name: type, message } = coerceError(error)
-      const failed = Outcome.failed({ type, message: `What follows cannot be sent: ${message}`, retryable: false })
-      return this.#makeSettlement(
-        { ...run, workflow: undefined },
-        outcome.kind === 'superseded' ? outcome : failed,
-        now,
-      )
-    }
-  }
-
-  #makeSettlement(run: Run, outcome: Outcome, now: number): Settlement {
-    return settlementFor(outcome, run, {
-      now,
-      seq: nextSeq(run, this.#options.clock),
-      startedAt: run.startedAt,
-      wasShown: run.announced,
-      policy: run.task?.policy,
-      facts: factsOf(run),
-      sender: this.#options.sender,
-    })
-  }
-
-  async #trySettle(settlement: Settlement): Promise<SettleOutcome> {
-    const answer = await this.#options.backend.settle(settlement)
-    crashPoint('W9')
-    return answer
-  }
-
-  /** Does it until it is done: a store that is gone for a while costs time, never a result. Once abandoned it never resolves. */
-  async #insist<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-    const { clock, random, events } = this.#options
-    for (let tries = 0; ; tries++) {
-      try {
-        return await attempt()
-      } catch (error) {
-        if (!this.#over.signal.aborted) events.trouble?.(coerceError(error), what)
-        const pauseMs = Math.min(50 * 2 ** Math.min(tries, 10), 5000) * (0.5 + random() / 2)
-        await sleep(clock, pauseMs, this.#over.signal).catch(() => new Promise(() => undefined))
-      }
-    }
   }
 
   /** For writes that may be lost: the next one, or the end, will say it again. */
@@ -579,16 +490,6 @@ export class Executor {
 const fallbackPolicy: TaskPolicy = { retry: undefined, acksLate: true, ignoreResult: false, resultExpiresMs: undefined }
 
 const deliveredLater = 'It stays with this worker until that stops, and is then delivered again'
-
-/** Of a task whose end the store or broker will never take: told as loudly as can be, and kept for a look. */
-function unsettleable({ name: type, message }: Error): Outcome {
-  return Outcome.parked(`its end could not be recorded: ${message}`, { type, message, retryable: false })
-}
-
-/** Without what was to follow, which may be what was refused. */
-function alone({ delivery, disposition, record }: Settlement): Settlement {
-  return { delivery, disposition, record }
-}
 
 function progressText(progress: ProgressDocument): string {
   return JSON.stringify(progress)
