@@ -4,17 +4,19 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { oneAtATime } from './one-at-a-time.js'
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), '../node_modules/.cache/lovage-celery')
 const python = join(folder, 'bin/python')
 
-if (!existsSync(python)) run('python3', ['-m', 'venv', folder])
-run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', 'celery', 'django'])
+oneAtATime(() => {
+  if (!existsSync(python)) run('python3', ['-m', 'venv', folder])
+  run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', 'celery', 'django'])
+})
 console.log(python)
 
 function run(program, args) {
   const { status } = spawnSync(program, args, { stdio: 'inherit' })
   if (status === 0) return
-  console.error(`${program} ${args.join(' ')} failed`)
-  process.exit(1)
+  throw new Error(`${program} ${args.join(' ')} failed`)
 }
