@@ -63,7 +63,7 @@ async function work(backend: Backend, count: number): Promise<{ readonly runs: n
   app.task('task', task => void runs.push(task.request.retries))
   const giveBack = internals(app).takeOver(backend)
   const { promise, resolve } = Promise.withResolvers<void>()
-  const settled = (run: unknown, outcome: Outcome, lost: boolean): void => {
+  const settled = (_run: unknown, outcome: Outcome, lost: boolean): void => {
     seen.push(lost ? `${outcome.kind}, lost` : outcome.kind)
     if (seen.length === count) resolve()
   }

@@ -31,7 +31,7 @@ async function open(): Promise<
   const app = new Lovage('test')
   const calls: string[] = []
   app.task('add', (task, x: number, y: number = 1) => {
-    calls.push(`${task.name ?? ''} ${task.id}`)
+    calls.push(`${task.request.name} ${task.id}`)
     return x + y
   })
   app.task('quiet', { ignoreResult: true }, (_task, x: number) => x * 10)
