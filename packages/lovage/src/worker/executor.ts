@@ -315,7 +315,8 @@ export class Executor {
     const lost = await this.#options.backend.broker.markStarted([run.delivery])
     if (lost.length > 0) return Outcome.superseded()
     // the pool was not told while this was written: it does not know the run yet
-    return isRevoked() ? Outcome.revoked('revoked') : undefined
+    if (isRevoked()) return Outcome.revoked('revoked')
+    return this.#isAborting ? Outcome.returned() : undefined
   }
 
   /** A task that may not run twice; and where the broker does not count who began, the store does. */

@@ -55,6 +55,8 @@ export class Network {
   readonly slowMs: Map<Server, number> = new Map()
   /** Over, once calm begins. */
   isNoisy = true
+  /** Requests that are late, or come a second time, and have not arrived yet. */
+  stragglers = 0
   readonly #options: NetworkOptions
   readonly #cut = new Set<string>()
   /** When the last request to coordination arrives: they keep their order, as on one connection. */
@@ -138,7 +140,12 @@ export class Network {
       atMs = Math.max(atMs, (this.#arrivals.get(process) ?? 0) + 1)
       this.#arrivals.set(process, atMs)
     }
-    world.after(atMs - world.nowMs, () => this.#arrive(asked))
+    const isStraggler = atMs - world.nowMs > 10
+    if (isStraggler) this.stragglers++
+    world.after(atMs - world.nowMs, () => {
+      if (isStraggler) this.stragglers--
+      this.#arrive(asked)
+    })
   }
 
   #arrive<T>(asked: Asked<T>): void {

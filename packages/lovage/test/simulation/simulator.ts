@@ -138,7 +138,9 @@ class Simulation {
   #areIdle(): boolean {
     const areCallersDone = [...this.#callers.values()].every(({ isDone }) => isDone)
     return (
-      areCallersDone && [...this.#workers.values()].every(worker => worker.isIdle && worker.process.state === 'living')
+      this.#network.stragglers === 0 &&
+      areCallersDone &&
+      [...this.#workers.values()].every(worker => worker.isIdle && worker.process.state === 'living')
     )
   }
 
@@ -224,7 +226,9 @@ class Simulation {
     if (this.#phase === 'closing') return
     const { random } = process
     const { least, most } = restartAfterMs
-    this.world.after(random.between(least, most), () => this.#startWorker(process.machine.name))
+    this.world.after(random.between(least, most), () => {
+      if (this.#phase === 'running' || this.#phase === 'settling') this.#startWorker(process.machine.name)
+    })
     if (isKilled && random.chance(0.5))
       this.world.after(random.between(0, 20), () => this.#cluster.sawDie(process.name))
   }
