@@ -149,9 +149,11 @@ export class RabbitServer extends RabbitControl {
     await this.#end('SIGKILL')
   }
 
-  /** SIGSTOP: connections stay open and silent. */
+  /** SIGSTOP: connections stay open and silent. It stands still when this returns. */
   freeze(): void {
     this.#signal('SIGSTOP')
+    const until = Date.now() + 2000
+    while (this.pid !== undefined && !isStopped(this.pid) && Date.now() < until);
   }
 
   thaw(): void {
@@ -265,6 +267,12 @@ function environment(address: RabbitAddress): NodeJS.ProcessEnv {
     // the launcher becomes the server, so that signals reach it
     RUNNING_UNDER_SYSTEMD: 'true',
   }
+}
+
+/** Where there is no `ps`, it is taken to be. */
+function isStopped(pid: number): boolean {
+  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
+  return typeof stdout !== 'string' || stdout === '' || stdout.startsWith('T')
 }
 
 /** The server and its helper processes. */

@@ -8,6 +8,7 @@ import type { Broker } from '../../src/broker.ts'
 import { BrokerTimeoutError } from '../../src/core/errors.ts'
 import { RabbitBroker } from '../../src/drivers/rabbitmq/broker.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
+import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
 import { publication } from '../../src/testing/conformance/fixtures.ts'
 import { drain, Load, openPeer } from './support/rabbit.ts'
@@ -53,6 +54,20 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     await until('what was sent after', () => sink.ids.has('after'))
     await broker.close()
     await session.close()
+  })
+
+  it('ends in time when the broker does not answer', async () => {
+    await using server = await startRabbit()
+    const connection = openRabbit(server.url())
+    await connection.broker.open()
+    await connection.coordination.open()
+    const sink = await drain(connection.broker)
+    server.freeze()
+    const startedAt = performance.now()
+    await sink.subscription.close()
+    await connection.close()
+    expect(performance.now() - startedAt).toBeLessThan(15_000)
+    server.thaw()
   })
 
   it('recovers an idle consumer behind a link that was half open, within 30 seconds of its return', async () => {

@@ -290,6 +290,8 @@ export class RabbitBroker implements Broker {
     crashPoint('P2')
     const [sentNow, sentLater] = await sending
     crashPoint('P3')
+    // perhaps an exchange of the delay was deleted
+    if (sentLater.some(({ accepted: verdict }) => verdict !== 'yes')) this.#topology.forgetAll()
     const outcomes = new Map<Draft, PublishOutcome | undefined>()
     for (const [index, draft] of now.entries()) outcomes.set(draft, sentNow[index])
     for (const [index, draft] of later.entries()) outcomes.set(draft, sentLater[index])

@@ -36,7 +36,10 @@ export class Notices {
     const [outcome] = await this.#publisher.publish([
       { exchange, routingKey, body: toBody(message), properties, mandatory: false },
     ])
-    if (outcome !== undefined && outcome.accepted !== 'yes') throw outcome.error
+    if (outcome === undefined || outcome.accepted === 'yes') return
+    // perhaps its exchange was deleted
+    this.#topology.forgetAll()
+    throw outcome.error
   }
 
   /** Declared and bound when it resolves; again on every new link. What was sent meanwhile is missed. */

@@ -2,11 +2,15 @@
 import type { Connection, DriverOptions } from '../../backend.ts'
 import { maskUrl } from '../../core/redact.ts'
 import { RabbitBroker } from './broker.ts'
+import { within } from './connection.ts'
 import { RabbitCoordination } from './coordination.ts'
 import { parseLocation } from './location.ts'
 import { resultQueues } from './results/names.ts'
 import { RpcResults } from './results/rpc-results.ts'
 import { RabbitSession } from './session.ts'
+
+/** How long a broker may take to answer the end of all channels. */
+const closeMs = 5000
 
 /**
  * Connections of its own to one virtual host; `open` on one of its halves is the first I/O.
@@ -30,7 +34,9 @@ export function openRabbit(url: string, { app = 'lovage', leaseMs }: DriverOptio
     async close() {
       // who awaits the end must not be ended by it
       for (const connection of [session.publishing, session.consuming]) connection.hold()
-      await Promise.all([broker.close(), coordination.close(), results.close()])
+      const work = Promise.all([broker.close(), coordination.close(), results.close()])
+      // a broker that does not answer: what is still open ends with the sockets
+      await within(session.consuming.clock, closeMs, { what: 'close', work }).catch(() => undefined)
       await session.close()
     },
   }

@@ -8,6 +8,7 @@ import type { ConsumeMessage } from 'amqplib'
 import type { ConsumeOptions, Delivery, Subscription } from '../../broker.ts'
 import type { Timer } from '../../core/clock.ts'
 import { BrokerError, coerceError } from '../../core/errors.ts'
+import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
 import { Lane } from './lane.ts'
 import type { Held } from './holds.ts'
@@ -37,6 +38,7 @@ const longestSpareMs = 250
 /** How long a broker may refuse, after it was away, what it had before: it is still coming up. */
 const comingUpMs = 30_000
 const reopenMs = 200
+const cancelMs = 2000
 /** Consumers that got nothing of what waits, so many times in a row, are deaf. */
 const deafAfter = 2
 
@@ -120,10 +122,16 @@ export class RabbitSubscription implements Subscription {
     this.#state = 'closed'
     for (const end of this.#endings) end()
     this.#spareTimer?.cancel()
-    await this.#adjusting
-    await this.#lane?.cancelAll().catch(() => undefined)
+    // a broker that does not answer must not keep a worker from ending
+    const work = this.#cancelAll()
+    await within(this.#parts.connection.clock, cancelMs, { what: 'end the consumers', work }).catch(() => undefined)
     this.#giveBack(() => true)
     this.#leaveIfEmpty()
+  }
+
+  async #cancelAll(): Promise<void> {
+    await this.#adjusting
+    await this.#lane?.cancelAll().catch(() => undefined)
   }
 
   /** Ends the channel: what is held becomes everybody's. */
@@ -139,10 +147,6 @@ export class RabbitSubscription implements Subscription {
     const lane = this.#lane
     const held = laneNumber === this.#laneNumber ? lane?.holds.get(tag) : undefined
     return lane === undefined || held === undefined ? undefined : { lane, held }
-  }
-
-  held(): readonly Held[] {
-    return this.#lane?.holds.all() ?? []
   }
 
   // ── the channel ───────────────────────────────────────────────────────────────────────────────────

@@ -109,15 +109,27 @@ export class Topology {
     this.#isCurrent()
     const known = this.#done.get(what)
     if (known !== undefined) return known
-    const declaring = this.#connection
-      .link(timeoutMs)
-      .then(link => within(this.#connection.clock, timeoutMs, { what: `declare ${what}`, work: declare(link) }))
+    const declaring = this.#declare(what, declare)
     this.#done.set(what, declaring)
     declaring.then(
       () => this.#done.get(what) === declaring && this.#known.add(what),
       () => this.#done.get(what) === declaring && this.#done.delete(what),
     )
     return declaring
+  }
+
+  /** On the next link if this one is lost in the middle. */
+  async #declare(what: string, declare: (link: Link) => Promise<void>): Promise<void> {
+    const { clock } = this.#connection
+    const until = clock.monotonic() + timeoutMs
+    for (;;) {
+      const link = await this.#connection.link(until - clock.monotonic())
+      try {
+        return await within(clock, timeoutMs, { what: `declare ${what}`, work: declare(link) })
+      } catch (error) {
+        if (!link.isLost || clock.monotonic() > until) throw error
+      }
+    }
   }
 
   #isCurrent(): boolean {
