@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 
 const folders = ['unit', 'docs', 'fuzz', 'simulation', 'conformance', 'interop', 'faults', 'browser']
@@ -5,6 +6,8 @@ const folders = ['unit', 'docs', 'fuzz', 'simulation', 'conformance', 'interop',
 export default defineConfig({
   test: {
     reporters: ['default', './test-support/counts-reporter.ts'],
+    // most of the time of most tests passes in waiting for other processes
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     globalSetup: './test-support/rabbitmq-global.ts',
     projects: [...folders.map(name => project(name, `packages/lovage/test/${name}`)), project('chaos', 'chaos/test')],
   },
