@@ -1,28 +1,18 @@
 /** The example for Django: stock Celery sends, a Lovage worker runs, and three ways to ask for the state. */
-import { execFileSync } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
-import { findPythonCelery } from '../protocol/python-celery.ts'
+import { findPythonDjango } from '../protocol/python-celery.ts'
 import { startProcess, type Process } from './process.ts'
 
 const examples = fileURLToPath(new URL('../../../../../examples/', import.meta.url))
 const lovage = fileURLToPath(new URL('../../../bin/lovage.js', import.meta.url))
 
-const [found] = (hasRabbit ? findPythonCelery() : []).filter(({ python }) => hasDjango(python))
+const found = hasRabbit ? findPythonDjango() : undefined
 if (found === undefined) console.warn('\n*** No Python with Celery and Django: examples/django is NOT tested. ***\n')
 const python = found?.python ?? ''
-
-function hasDjango(candidate: string): boolean {
-  try {
-    execFileSync(candidate, ['-c', 'import django'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
 
 interface Status {
   readonly task_id: string
@@ -122,17 +112,19 @@ describe.runIf(found !== undefined)('Django with stock Celery', () => {
     }, 60_000)
     afterAll(() => worker?.end(), 30_000)
 
-    it('shows what its own status view can show: everything in one thread', { timeout: 60_000 }, async () => {
+    it('shows how far it is and its end in the view of one thread', { timeout: 60_000 }, async () => {
       const django = await startDjango('--nothreading')
       const seen = await poll(django, await idOf(await run(django, '3')), 30_000)
-      // which of them it is asked at is a matter of luck
-      const steps = seen.filter(({ state }) => state !== 'PENDING').map(({ progression }) => Number(progression))
-      expect(steps).toEqual([0, 33, 66, 100].filter(step => steps.includes(step)))
+      // PENDING comes between them here too, when it asks while a state is on its way back into the queue
+      const steps = new Set(
+        seen.filter(({ state }) => state !== 'PENDING').map(({ progression }) => Number(progression)),
+      )
+      expect([...steps]).toEqual([0, 33, 66, 100].filter(step => steps.has(step)))
       expect(statesOf(seen).at(-1)).toBe('SUCCESS 100')
-      expect(steps.length).toBeGreaterThan(1)
+      expect(steps.size).toBeGreaterThan(1)
     })
 
-    it('and in several threads steps back, or nothing at all', { timeout: 60_000 }, async () => {
+    it('steps back in several threads, or shows nothing at all', { timeout: 60_000 }, async () => {
       const django = await startDjango()
       const seen = await poll(django, await idOf(await run(django, '2')), 4000)
       const isStuck = seen.every(({ state }) => state === 'PENDING')

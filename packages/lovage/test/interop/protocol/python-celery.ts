@@ -25,6 +25,22 @@ export function findPythonCelery(): PythonCelery[] {
   return installed
 }
 
+/** One of those that has Django too; undefined: none has. CI installs it. @throws {Error} CI could not. */
+export function findPythonDjango(): PythonCelery | undefined {
+  const find = (): PythonCelery | undefined => findPythonCelery().find(({ python }) => canImport(python, 'django'))
+  const found = find()
+  if (found !== undefined || !process.env['CI']) return found
+  spawnSync(process.execPath, [pathOf('scripts/celery.js')], { stdio: 'inherit' })
+  const installed = find()
+  if (installed === undefined)
+    throw new Error('CI needs a Python with Celery and Django, and it could not be installed.')
+  return installed
+}
+
+function canImport(python: string, module: string): boolean {
+  return spawnSync(python, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0
+}
+
 /** What a distribution has is old, or is not the only one. */
 function hasBoth(found: readonly PythonCelery[]): boolean {
   return found.length > 1
