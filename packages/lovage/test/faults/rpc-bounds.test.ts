@@ -2,7 +2,7 @@
 import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { hasRabbit, sharedRabbit } from '../../../../test-support/rabbitmq.ts'
+import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import type { StateRecord } from '../../src/core/record.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
 import { RpcResults } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
@@ -92,6 +92,20 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
     relay.kill('SIGKILL')
     expect(await waiting).toBe(true)
     expect(await store.get('after')).toMatchObject({ state: { state: 'SUCCESS' } })
+  })
+
+  test('a store closes although its broker is frozen', async () => {
+    await using server = await startRabbit()
+    const store = await open(server.url())
+    await store.put(success('task'))
+    await store.get('task')
+    server.freeze()
+    const began = performance.now()
+    const put = store.put(success('other')).catch((error: unknown) => error)
+    await store.close()
+    expect(performance.now() - began).toBeLessThan(5000)
+    expect(await put).toMatchObject({ code: 'E_ILLEGAL_STATE' })
+    server.thaw()
   })
 
   test('an inbox or a stream that is deleted in use is made anew', async () => {

@@ -3,6 +3,7 @@ import type { ConsumeMessage } from 'amqplib'
 import type { StoredState } from '../../../core/record.ts'
 import type { RabbitConnection } from '../connection.ts'
 import { within } from '../connection.ts'
+import { closeChannel } from '../link.ts'
 import { decodeStreamMessage } from './entries.ts'
 import { Projection } from './projection.ts'
 
@@ -41,7 +42,7 @@ export async function lookBack(
     await channel.consume(stream, take, { arguments: { 'x-stream-offset': from } })
     await within(connection.clock, timeoutMs, { what: 'look back', work: done }).catch(() => undefined)
   } finally {
-    await channel.close().catch(() => undefined)
+    await closeChannel(channel).catch(() => undefined)
   }
   const found = new Map<string, StoredState>()
   for (const id of ids) {

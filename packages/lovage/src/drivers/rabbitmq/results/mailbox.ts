@@ -3,10 +3,12 @@
  * with all that came before it in mind; answers come to a queue of this process's own.
  */
 import { randomUUID } from 'node:crypto'
+import type { ConsumeMessage } from 'amqplib'
 import type { PublishOutcome } from '../../../broker.ts'
 import { sleep } from '../../../core/clock.ts'
 import { IllegalStateError } from '../../../core/errors.ts'
 import type { RabbitConnection } from '../connection.ts'
+import { closeChannel } from '../link.ts'
 import type { Link } from '../link.ts'
 import { isUnroutable } from '../publisher.ts'
 import type { Publisher } from '../publisher.ts'
@@ -63,11 +65,21 @@ export class Mailbox {
 
   /** On each link of the reading connection, before anybody asks. */
   async restore(link: Link): Promise<void> {
-    const channel = await link.channel()
+    let isOpen = false
+    const again = (): void => {
+      if (isOpen && !link.isLost && !this.#isClosed) void this.restore(link).catch(() => undefined)
+    }
+    const channel = await link.channel(again)
     const address = `lovage.answers.${randomUUID()}`
     await channel.assertQueue(address, { exclusive: true, autoDelete: true })
-    await channel.consume(address, message => message !== null && this.#take(message.content), { noAck: true })
+    const onAnswer = (message: ConsumeMessage | null): void => {
+      if (message !== null) return this.#take(message.content)
+      // somebody deleted it: another one comes with another channel
+      void closeChannel(channel).catch(() => undefined)
+    }
+    await channel.consume(address, onAnswer, { noAck: true })
     this.#address = address
+    isOpen = true
   }
 
   /**

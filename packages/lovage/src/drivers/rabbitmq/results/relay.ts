@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { sleep } from '../../../core/clock.ts'
+import { closeChannel } from '../link.ts'
 import type { Link } from '../link.ts'
 import type { RabbitConnection } from '../connection.ts'
 import type { Publisher } from '../publisher.ts'
@@ -28,6 +29,8 @@ export interface RelayParts {
 }
 
 const pauseMs = 200
+/** More than older relays may still have under way. */
+const findPrefetch = 1000
 /** A stream that does not take the start of a term for so long is left to another relay. */
 const takeOverMs = 30_000
 const writeAgainMs = 300
@@ -35,7 +38,6 @@ const writeAgainMs = 300
 export class Relay {
   readonly #parts: RelayParts
   #shift: Shift | undefined
-  #listening: Promise<void> | undefined
   #isClosed = false
   readonly #over = new AbortController()
   /** Starts of terms that are waited for, by token. */
@@ -47,7 +49,7 @@ export class Relay {
 
   /** On each link. */
   restore(link: Link): void {
-    this.#listening = this.#listen(link)
+    void this.#listen(link)
   }
 
   /** The next message of the stream, after the projection has taken it. */
@@ -56,11 +58,16 @@ export class Relay {
     this.#shift?.onStream(offset, message)
   }
 
-  async close(): Promise<void> {
+  /** The stream is another one: what is under way is judged once more, in a term of its own. */
+  onRestart(): void {
+    this.#shift?.giveUp()
+  }
+
+  /** Takes and writes nothing more. The channel ends with its connection. */
+  close(): void {
     this.#isClosed = true
     this.#over.abort()
     this.#shift?.end()
-    await this.#listening
   }
 
   async #listen(link: Link): Promise<void> {
@@ -91,13 +98,13 @@ export class Relay {
     await declareInbox(channel, queues)
     await channel.prefetch(keptMarks)
     await channel.consume(queues.inbox, message => {
-      if (message === null) void channel.close().catch(() => undefined)
+      if (message === null) void closeChannel(channel).catch(() => undefined)
       else shift.receive(message)
-      if (shift.isOver) void channel.close().catch(() => undefined)
+      if (shift.isOver) void closeChannel(channel).catch(() => undefined)
     })
     await Promise.race([closed, this.#aborted()])
     shift.end()
-    await channel.close().catch(() => undefined)
+    await closeChannel(channel).catch(() => undefined)
   }
 
   #aborted(): Promise<void> {
@@ -127,7 +134,7 @@ export class Relay {
       const { promise, resolve } = Promise.withResolvers<number>()
       try {
         await declareStream(channel, this.#parts.queues)
-        await channel.prefetch(keptMarks)
+        await channel.prefetch(findPrefetch)
         const onDelivery = (
           message: { content: Buffer; properties: { headers?: object | undefined } } | null,
         ): void => {
@@ -143,7 +150,7 @@ export class Relay {
       } catch {
         await sleep(clock, pauseMs, this.#over.signal)
       } finally {
-        await channel.close().catch(() => undefined)
+        await closeChannel(channel).catch(() => undefined)
       }
     }
   }

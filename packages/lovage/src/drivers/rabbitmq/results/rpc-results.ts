@@ -104,7 +104,10 @@ export class RpcResults implements ResultStore {
       connection: reading,
       queues,
       onMessage: (offset, message) => this.#onStream(offset, message),
-      onRestart: () => this.#projection.restart(),
+      onRestart: () => {
+        this.#projection.restart()
+        this.#relay.onRestart()
+      },
     })
     this.#relay = new Relay({
       connection: reading,
@@ -193,8 +196,9 @@ export class RpcResults implements ResultStore {
     this.#mailbox.close()
     for (const { reject } of this.#puts.splice(0)) reject(closedError())
     for (const end of this.#endings.splice(0)) end()
-    await this.#relay.close()
-    await this.#tail.close()
+    this.#relay.close()
+    this.#tail.close()
+    // their channels end with it, also where the broker is frozen and ends none
     await this.#reading.close()
   }
 

@@ -13,6 +13,7 @@ import type { Channel, ConsumeMessage } from 'amqplib'
 import { endOfTurn } from '../../../core/clock.ts'
 import type { Clock, Timer } from '../../../core/clock.ts'
 import { isReadyState } from '../../../core/states.ts'
+import { closeChannel } from '../link.ts'
 import { largestBodyBytes } from '../publisher.ts'
 import type { Publisher } from '../publisher.ts'
 import { judge, Replays, withoutValue } from './decide.ts'
@@ -108,7 +109,7 @@ export class Shift {
   /** The next message of the stream, after the projection has taken it. */
   onStream(offset: number, message: StreamMessage): void {
     if (this.#state !== 'relaying') return
-    if (message.kind === 'term') return offset > this.#term ? this.end() : undefined
+    if (message.kind === 'term') return offset > this.#term ? this.giveUp() : undefined
     if (message.term !== this.#term || !this.#unread.delete(message.number)) return
     for (const entry of message.entries) {
       const id = entry.kind === 'state' ? entry.state.id : entry.id
@@ -134,10 +135,10 @@ export class Shift {
       await this.#parts.markInbox(this.#beginToken)
     } catch {
       // the channel stays: closing it is what gives the messages to another relay
-      this.#giveUp()
+      this.giveUp()
     }
     if (this.#isEnded()) return
-    if (this.#parts.projection.term !== this.#term) return this.#giveUp()
+    if (this.#parts.projection.term !== this.#term) return this.giveUp()
     this.#state = 'relaying'
     this.#lastBorn = this.#parts.projection.lastBorn
     this.#checks = this.#parts.clock.every(checkMs, () => this.#writeAgain())
@@ -149,9 +150,10 @@ export class Shift {
     return this.#state === 'over'
   }
 
-  #giveUp(): void {
+  /** Ends, and leaves what is held to whoever relays next. */
+  giveUp(): void {
     this.end()
-    void this.#channel.close().catch(() => undefined)
+    void closeChannel(this.#channel).catch(() => undefined)
   }
 
   #take(message: ConsumeMessage): void {

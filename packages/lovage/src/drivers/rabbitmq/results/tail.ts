@@ -9,6 +9,7 @@ import { sleep } from '../../../core/clock.ts'
 import type { Timer } from '../../../core/clock.ts'
 import { BrokerTimeoutError } from '../../../core/errors.ts'
 import type { RabbitConnection } from '../connection.ts'
+import { closeChannel } from '../link.ts'
 import type { Link } from '../link.ts'
 import { decodeStreamMessage } from './entries.ts'
 import type { StreamMessage } from './entries.ts'
@@ -100,12 +101,11 @@ export class Tail {
     }
   }
 
-  async close(): Promise<void> {
+  /** Reads nothing more. The channel ends with its connection. */
+  close(): void {
     this.#state = 'closed'
     this.#over.abort()
-    const channel = this.#channel
     this.#channel = undefined
-    await channel?.close().catch(() => undefined)
   }
 
   async #attach(link: Link): Promise<void> {
@@ -141,14 +141,14 @@ export class Tail {
       message => {
         if (this.#channel !== channel) return
         // it was deleted: the channel ends, and with the next one comes another stream
-        if (message === null) return void channel.close().catch(() => undefined)
+        if (message === null) return void closeChannel(channel).catch(() => undefined)
         this.#take(message, wanted)
         this.#ack(channel, message)
       },
       { arguments: { 'x-stream-offset': wanted } },
     )
     isConsuming = true
-    if (this.#state === 'closed') await channel.close()
+    if (this.#state === 'closed') await closeChannel(channel)
     else if (this.#channel !== channel) throw new Error('The channel was closed at once')
   }
 
@@ -166,7 +166,7 @@ export class Tail {
     this.#next = 0
     this.#from = 0
     this.#parts.onRestart()
-    void this.#channel?.close().catch(() => undefined)
+    if (this.#channel !== undefined) void closeChannel(this.#channel).catch(() => undefined)
   }
 
   #ack(channel: Channel, message: ConsumeMessage): void {
