@@ -1,9 +1,16 @@
 // What the driver asks of RabbitMQ, read from the wire, against what RabbitMQ 4.3 refuses by default; and what a wrong
 // URL or a queue that is there already is answered with.
-import { describe, expect, it } from 'vitest'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { declarationOf, frameFilter, hasExpiration } from '../../../../test-support/amqp-frames.ts'
 import type { Declaration } from '../../../../test-support/amqp-frames.ts'
-import { hasRabbit, sharedRabbit } from '../../../../test-support/rabbitmq.ts'
+import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
 import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { delayLevels } from '../../src/drivers/rabbitmq/names.ts'
@@ -56,6 +63,26 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     await rabbit.deleteVhost(vhost)
   })
 
+  it.skipIf(spawnSync('openssl', ['version']).status !== 0)(
+    'speaks TLS, and trusts no certificate it does not know',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'lovage-tls-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+      const self = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost']
+      execFileSync('openssl', [...self, '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert])
+      const port = await freePort()
+      const files = [`cacertfile = ${cert}`, `certfile = ${cert}`, `keyfile = ${key}`].map(
+        line => `ssl_options.${line}`,
+      )
+      await using _server = await startRabbit({ config: [`listeners.ssl.default = 127.0.0.1:${port}`, ...files] })
+      await using peer = await openPeer(`amqps://localhost:${port}?caFile=${cert}`)
+      expect(await peer.broker.publish([publication('task')])).toEqual([{ accepted: 'yes' }])
+      await expect(openPeer(`amqps://localhost:${port}`)).rejects.toThrow(/certificate is not trusted.*\?caFile=/)
+      await expect(openPeer(`amqp://localhost:${port}`)).rejects.toThrow(/amqps:\/\//)
+    },
+  )
+
   it.each(['?colour=red', '?queueType=stream', '?maxPriority=900', '?heartbeat=never'])(
     'refuses an option of the URL before it connects: %s',
     query => {
@@ -83,6 +110,14 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     await rabbit.deleteVhost(vhost)
   })
 })
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
 
 /** Runs all that the driver can do behind a proxy that writes down what it declares. */
 async function recordEverything(): Promise<{ readonly declarations: Declaration[]; readonly expirationCount: number }> {
