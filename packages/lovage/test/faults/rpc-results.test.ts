@@ -27,7 +27,7 @@ interface Said extends StateVersion {
   readonly value: string
 }
 
-describe.skipIf(!hasRabbit)('rpc:// results', { timeout: 120_000 }, () => {
+describe.skipIf(!hasRabbit)('rpc:// results', { timeout: isLong ? 600_000 : 120_000 }, () => {
   test('every state of a Python worker reaches every process, once and in order', async () => {
     const url = await freshUrl()
     const readers = await start(3, 'watch', url)
@@ -87,7 +87,7 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: 120_000 }, () => {
     expect(harm).toEqual({ unreadable: [], backwards: [] })
   })
 
-  test('the stream dies and comes back while its broker lives: the same', async () => {
+  test('the stream dies and comes back while its broker lives: what was taken can be read all the same', async () => {
     await using server = await startRabbit()
     const harm = await writeUnder(server.url(), isLong ? 20 : 4, () => killStreams(server))
     expect(harm).toEqual({ unreadable: [], backwards: [] })
