@@ -3,11 +3,12 @@ import { expect, it } from 'vitest'
 import { Lovage } from '../../../src/index.ts'
 import { internals } from '../../../src/app/internals.ts'
 import { joinBackend, type Backend } from '../../../src/backend.ts'
-import type { Delivery, SettleOutcome } from '../../../src/broker.ts'
+import type { Delivery, Reply, SettleOutcome } from '../../../src/broker.ts'
 import { openMemory, type MemoryConnection, type MemoryRegistry } from '../../../src/drivers/memory/memory.ts'
 import { Outcome } from '../../../src/worker/outcome.ts'
 import { settlementFor } from '../../../src/worker/settlement.ts'
 import { decodeTaskHeaders } from '../../../src/protocol/task-message.ts'
+import { readWorkflow } from '../../../src/protocol/workflow.ts'
 import { Worker } from '../../../src/worker/worker.ts'
 
 const error = { type: 'Error', message: 'again', retryable: true }
@@ -127,5 +128,51 @@ it('publishes what follows from the state that is stored, not from its own', asy
   expect(await backend.broker.stats('celery')).toMatchObject({ ready: 0, delayed: 0, unsettled: 1 })
   expect(await settle(backend, delivery, Outcome.returned())).toBe('settled')
   expect(await backend.broker.stats('celery')).toMatchObject({ ready: 1 })
+  await backend.close()
+})
+
+it.each([
+  ['before the next of its chain was published', false],
+  ['before it was acknowledged', true],
+])('goes on with a chain whose worker died %s, and runs no step twice', async (_when, isPublished) => {
+  const { connect } = await setUp()
+  const [dying, living] = [await connect(), await connect()]
+  const next = { task: 'task', args: [], kwargs: {}, options: { task_id: 'next' }, subtask_type: null, immutable: true }
+  const message = {
+    properties: { contentType: 'application/json', contentEncoding: 'utf-8' },
+    headers: { task: 'task', id: 'first', retries: 0 },
+    body: JSON.stringify([[], {}, { callbacks: null, errbacks: null, chain: [next], chord: null }]),
+  }
+  await living.backend.publish([{ id: 'first', queue: 'celery', message }])
+  const delivery = await take(dying.backend)
+  const workflow = readWorkflow(message)
+  const subject = { delivery, request: decodeTaskHeaders(message), handOver: 1, workflow }
+  const { record, successors = [] } = settlementFor(Outcome.succeeded('5'), subject, facts)
+  if (record !== undefined) await dying.backend.results.put(record)
+  if (isPublished) await dying.backend.publish(successors)
+  await dying.transport.vanish()
+  const { runs } = await work(living.backend, isPublished ? 3 : 2)
+  expect(runs).toEqual([0])
+  expect(await living.backend.results.get('next')).toMatchObject({ state: { facts: { parentId: 'first' } } })
+  await living.backend.close()
+})
+
+it('names the store’s address in what is sent, and tells nobody there what the store has already', async () => {
+  const [transport, storage] = [openMemory(new URL('memory:')), openMemory(new URL('memory:'))]
+  const told: string[] = []
+  Object.assign(transport.broker, { reply: async ({ address }: Reply) => void told.push(address) })
+  Object.assign(storage.results, { replyTo: 'our-inbox' })
+  const backend = joinBackend(transport, storage)
+  await backend.open()
+  const message = { properties: { contentType: 'application/json', contentEncoding: 'utf-8' }, headers: {}, body: '[]' }
+  const foreign = { ...message, properties: { ...message.properties, replyTo: 'theirs' } }
+  await backend.publish([
+    { id: 'a', queue: 'celery', message },
+    { id: 'b', queue: 'celery', message: foreign },
+  ])
+  const addresses = [await take(backend), await take(backend)].map(delivery => delivery.message.properties.replyTo)
+  expect(addresses).toEqual(['our-inbox', 'theirs'])
+  for (const address of addresses) await backend.reply({ address: address ?? '', message })
+  expect(told).toEqual(['theirs'])
   await backend.close()
 })
