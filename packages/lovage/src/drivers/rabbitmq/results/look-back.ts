@@ -6,6 +6,7 @@ import { within } from '../connection.ts'
 import { closeChannel } from '../link.ts'
 import { decodeStreamMessage } from './entries.ts'
 import { Projection } from './projection.ts'
+import { offsetOf } from './tail.ts'
 
 export interface Stretch {
   readonly stream: string
@@ -32,7 +33,7 @@ export async function lookBack(
   let unacked = 0
   const take = (message: ConsumeMessage | null): void => {
     if (message === null) return resolve()
-    const offset = Number(message.properties.headers?.['x-stream-offset'])
+    const offset = offsetOf(message)
     if (offset >= from && offset < to) applyOf(seen, { offset, message, ids })
     if (offset + 1 >= to) return resolve()
     if (++unacked % ackEvery === 0) channel.ack(message, true)

@@ -3,6 +3,8 @@
  * it up again on each link and after each fault.
  */
 import { randomUUID } from 'node:crypto'
+import { isMainThread } from 'node:worker_threads'
+import type { ConsumeMessage } from 'amqplib'
 import { sleep } from '../../../core/clock.ts'
 import { closeChannel } from '../link.ts'
 import type { Link } from '../link.ts'
@@ -15,6 +17,7 @@ import type { ResultQueues } from './names.ts'
 import { keptMarks } from './projection.ts'
 import type { Projection } from './projection.ts'
 import { Shift } from './shift.ts'
+import { offsetOf } from './tail.ts'
 import type { Tail } from './tail.ts'
 
 export interface RelayParts {
@@ -97,11 +100,13 @@ export class Relay {
     this.#shift = shift
     await declareInbox(channel, queues)
     await channel.prefetch(keptMarks)
-    await channel.consume(queues.inbox, message => {
-      if (message === null) void closeChannel(channel).catch(() => undefined)
-      else shift.receive(message)
-      if (shift.isOver) void closeChannel(channel).catch(() => undefined)
-    })
+    const onMessage = (message: ConsumeMessage | null): void => {
+      if (message === null) return shift.giveUp()
+      shift.receive(message)
+      if (shift.isOver) shift.giveUp()
+    }
+    // a task's thread is busy with the task: it relays where nobody else does
+    await channel.consume(queues.inbox, onMessage, { priority: isMainThread ? 0 : -1 })
     await Promise.race([closed, this.#aborted()])
     shift.end()
     await closeChannel(channel).catch(() => undefined)
@@ -127,28 +132,22 @@ export class Relay {
   /** Where the stream ends now: a start of a term is written, and seen by a consumer of what comes next. */
   async #findEnd(link: Link): Promise<number> {
     const token = randomUUID()
-    const { clock } = this.#parts.connection
+    const { connection, queues } = this.#parts
     for (;;) {
       if (this.#isClosed || link.isLost) throw new Error('The link was lost')
       const channel = await link.channel()
       const { promise, resolve } = Promise.withResolvers<number>()
       try {
-        await declareStream(channel, this.#parts.queues)
+        await declareStream(channel, queues)
         await channel.prefetch(findPrefetch)
-        const onDelivery = (
-          message: { content: Buffer; properties: { headers?: object | undefined } } | null,
-        ): void => {
+        const onDelivery = (message: ConsumeMessage | null): void => {
           const start = message === null ? undefined : decodeStreamMessage(message.content)
-          const { 'x-stream-offset': offset } = (message?.properties.headers ?? {}) as { 'x-stream-offset'?: number }
-          if (start?.kind === 'term' && start.token === token && offset !== undefined) resolve(offset)
+          if (message !== null && start?.kind === 'term' && start.token === token) resolve(offsetOf(message))
         }
-        await channel.consume(this.#parts.queues.stream, onDelivery, {
-          noAck: false,
-          arguments: { 'x-stream-offset': 'next' },
-        })
+        await channel.consume(queues.stream, onDelivery, { arguments: { 'x-stream-offset': 'next' } })
         return await this.#writeUntil(token, promise)
       } catch {
-        await sleep(clock, pauseMs, this.#over.signal)
+        await sleep(connection.clock, pauseMs, this.#over.signal)
       } finally {
         await closeChannel(channel).catch(() => undefined)
       }

@@ -181,7 +181,8 @@ export class Tail {
   }
 }
 
-function offsetOf({ properties }: ConsumeMessage): number {
+/** A message's place in the stream. */
+export function offsetOf({ properties }: ConsumeMessage): number {
   const offset: unknown = properties.headers?.['x-stream-offset']
   return typeof offset === 'number' ? offset : Number(offset)
 }
