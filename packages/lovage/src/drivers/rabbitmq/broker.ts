@@ -16,7 +16,6 @@ import type {
   SettleOutcome,
   Subscription,
 } from '../../broker.ts'
-import { crashPoint } from '../../core/crash-point.ts'
 import { BrokerError, coerceError, IllegalStateError, PublishError } from '../../core/errors.ts'
 import type { WireMessage } from '../../core/wire.ts'
 import { isNotFound } from './faults.ts'
@@ -25,12 +24,11 @@ import type { Signs } from './long-holds.ts'
 import type { Held } from './holds.ts'
 import type { Lane } from './lane.ts'
 import type { Location } from './location.ts'
-import { again, handOvers, textOf, toBody, toOutgoing, toProperties, toWireMessage } from './message.ts'
-import { delayedExchange, delayedRoutingKey } from './names.ts'
+import { again, handOvers, textOf, toBody, toProperties, toWireMessage } from './message.ts'
 import { Notices } from './notices.ts'
+import { Outbox } from './outbox.ts'
+import type { QueueRegister } from './outbox.ts'
 import { listParked, parkedAgain, takeParked, toParked } from './parked.ts'
-import { isUnroutable, Publisher } from './publisher.ts'
-import type { Outgoing } from './publisher.ts'
 import type { RabbitSession } from './session.ts'
 import { RabbitSubscription } from './subscription.ts'
 import { Topology } from './topology.ts'
@@ -57,12 +55,6 @@ const defaultRoundMs = 20_000
 /** A delivery that is held for so much of the broker's time-out is held by a copy from then on. */
 const longShare = 0.8
 
-/** Where queues are written down, because AMQP has no way to list them. */
-export interface QueueRegister {
-  note(queue: string): Promise<void>
-  list(): Promise<readonly string[]>
-}
-
 export interface BrokerParts {
   readonly register: QueueRegister
   readonly signs: Signs
@@ -74,27 +66,15 @@ export interface BrokerParts {
   readonly roundMs?: number | undefined
 }
 
-interface Draft {
-  readonly publication: Publication
-  readonly outgoing: Outgoing
-  /** Whole; 0: at once. */
-  readonly delayS: number
-}
-
 export class RabbitBroker implements Broker {
   readonly capabilities: BrokerCapabilities
   readonly #session: RabbitSession
-  readonly #topology: Topology
-  /** A channel apart: what goes wrong with the delay's exchanges is no other message's affair. */
-  readonly #delaying: Publisher
+  readonly #outbox: Outbox
   readonly #notices: Notices
   readonly #subscriptions = new Map<number, RabbitSubscription>()
   /** Tokens that are being settled. */
   readonly #settling = new Set<string>()
   readonly #register: QueueRegister
-  /** Those written down, and those that are being. */
-  readonly #noted = new Map<string, Promise<void>>()
-  readonly #known = new Set<string>()
   readonly #ownAddress: string | undefined
   readonly #longHolds: LongHolds
   readonly #checkMs: number
@@ -107,14 +87,14 @@ export class RabbitBroker implements Broker {
     this.#session = session
     this.#register = register
     this.#ownAddress = ownAddress
-    this.#topology = new Topology(session.publishing)
-    this.#delaying = new Publisher(session.publishing)
-    this.#notices = new Notices(session, this.#topology)
+    const topology = new Topology(session.publishing)
+    this.#outbox = new Outbox(session, topology, register)
+    this.#notices = new Notices(session, topology)
     this.#checkMs = checkMs
     this.#longHolds = new LongHolds({
       clock: session.consuming.clock,
       signs,
-      send: (outgoing, queue, delayMs) => this.#sendAgain(outgoing, queue, delayMs),
+      send: (outgoing, queue, delayMs) => this.#outbox.send(outgoing, queue, delayMs),
       roundMs,
     })
   }
@@ -125,22 +105,12 @@ export class RabbitBroker implements Broker {
 
   async declare(queues: readonly string[]): Promise<void> {
     this.#assertOpen()
-    for (const queue of new Set(queues)) await this.#declareQueue(queue)
+    for (const queue of new Set(queues)) await this.#outbox.declare(queue)
   }
 
   async publish(batch: readonly Publication[]): Promise<readonly PublishOutcome[]> {
     this.#assertOpen()
-    const drafts = batch.map(publication => this.#draft(publication))
-    const outcomes = await this.#publishDrafts(drafts)
-    if (!outcomes.some(isUnroutable)) return outcomes
-    // its queue was deleted since it was declared
-    const missing = drafts.filter((draft, index) => isDraft(draft) && isUnroutable(outcomes[index] ?? accepted))
-    for (const draft of missing) if (isDraft(draft)) this.#topology.forget(draft.publication.queue)
-    const second = await this.#publishDrafts(missing)
-    return outcomes.map((outcome, index) => {
-      const at = missing.indexOf(drafts[index] ?? accepted)
-      return at < 0 ? outcome : (second[at] ?? outcome)
-    })
+    return await this.#outbox.publish(batch)
   }
 
   async consume(queues: readonly string[], options: ConsumeOptions): Promise<Subscription> {
@@ -159,7 +129,7 @@ export class RabbitBroker implements Broker {
     })
     this.#subscriptions.set(id, subscription)
     await subscription.start(patienceMs)
-    await Promise.all(queues.map(queue => this.#note(queue)))
+    await Promise.all(queues.map(queue => this.#outbox.note(queue)))
     return subscription
   }
 
@@ -186,7 +156,7 @@ export class RabbitBroker implements Broker {
 
   async park(publication: Publication, reason: string): Promise<void> {
     this.#assertOpen()
-    assertAccepted([await this.#park(toParked(publication, reason, this.#now()))])
+    assertAccepted([await this.#outbox.park(toParked(publication, reason, this.#now()))])
   }
 
   async parked(
@@ -256,93 +226,6 @@ export class RabbitBroker implements Broker {
     await Promise.all(Array.from(this.#subscriptions.values(), subscription => subscription.abandon()))
   }
 
-  // ── publishing ────────────────────────────────────────────────────────────────────────────────────
-
-  #draft(publication: Publication): Draft | PublishOutcome {
-    const { queue, notBefore = 0 } = publication
-    try {
-      return { publication, ...this.#delayed(toOutgoing(publication), queue, notBefore - this.#now()) }
-    } catch (error) {
-      return { accepted: 'no', error: coerceError(error) }
-    }
-  }
-
-  /** In whole seconds, rounded down: who gets it early waits for the rest. */
-  #delayed(
-    outgoing: Outgoing,
-    queue: string,
-    delayMs: number,
-  ): { readonly outgoing: Outgoing; readonly delayS: number } {
-    const delayS = Math.max(0, Math.floor(delayMs / 1000))
-    if (delayS === 0) return { outgoing, delayS }
-    const routingKey = delayedRoutingKey(delayS, queue)
-    return { outgoing: { ...outgoing, exchange: delayedExchange, routingKey }, delayS }
-  }
-
-  async #publishDrafts(drafts: readonly (Draft | PublishOutcome)[]): Promise<readonly PublishOutcome[]> {
-    const refusals = await this.#declareFor(drafts.filter(isDraft))
-    const ready = drafts.filter(isDraft).filter(({ publication }) => !refusals.has(publication.queue))
-    const [now, later] = [ready.filter(({ delayS }) => delayS === 0), ready.filter(({ delayS }) => delayS > 0)]
-    const sending = Promise.all([
-      this.#session.publisher.publish(now.map(({ outgoing }) => outgoing)),
-      this.#delaying.publish(later.map(({ outgoing }) => outgoing)),
-    ])
-    crashPoint('P2')
-    const [sentNow, sentLater] = await sending
-    crashPoint('P3')
-    // perhaps an exchange of the delay was deleted
-    if (sentLater.some(({ accepted: verdict }) => verdict !== 'yes')) this.#topology.forgetAll()
-    const outcomes = new Map<Draft, PublishOutcome | undefined>()
-    for (const [index, draft] of now.entries()) outcomes.set(draft, sentNow[index])
-    for (const [index, draft] of later.entries()) outcomes.set(draft, sentLater[index])
-    return drafts.map(draft => {
-      if (!isDraft(draft)) return draft
-      const error = refusals.get(draft.publication.queue) ?? new BrokerError('The message was not sent')
-      return outcomes.get(draft) ?? { accepted: 'no', error }
-    })
-  }
-
-  /** The queues that could not be declared, and why. */
-  async #declareFor(drafts: readonly Draft[]): Promise<ReadonlyMap<string, Error>> {
-    const refusals = new Map<string, Error>()
-    const isKnown = ({ publication: { queue }, delayS }: Draft): boolean =>
-      delayS > 0 ? this.#topology.hasDelay(queue) : this.#topology.hasQueue(queue) && this.#known.has(queue)
-    for (const { publication, delayS } of drafts.filter(draft => !isKnown(draft))) {
-      const { queue } = publication
-      if (refusals.has(queue)) continue
-      const declaring = delayS > 0 ? this.#topology.delay(queue) : this.#declareQueue(queue)
-      await declaring.catch((error: unknown) => {
-        if (error instanceof IllegalStateError) throw error
-        refusals.set(queue, coerceError(error))
-      })
-    }
-    return refusals
-  }
-
-  async #declareQueue(queue: string): Promise<void> {
-    await this.#topology.queue(queue)
-    await this.#note(queue)
-  }
-
-  /** Once per process. That it cannot be written down keeps no message from its queue. */
-  #note(queue: string): Promise<void> {
-    const noting = this.#noted.get(queue)
-    if (noting !== undefined) return noting
-    const begun = this.#register.note(queue).then(
-      () => void this.#known.add(queue),
-      () => void this.#noted.delete(queue),
-    )
-    this.#noted.set(queue, begun)
-    return begun
-  }
-
-  async #park(outgoing: Outgoing): Promise<PublishOutcome> {
-    await this.#topology.parked()
-    const [outcome = accepted] = await this.#session.publisher.publish([outgoing])
-    if (isUnroutable(outcome)) this.#topology.forgetAll()
-    return outcome
-  }
-
   // ── settling ──────────────────────────────────────────────────────────────────────────────────────
 
   /** What is published in its place before it is acknowledged; undefined: nothing. */
@@ -354,22 +237,12 @@ export class RabbitBroker implements Broker {
       const { properties, headers } = delivery.message
       const id = properties.correlationId ?? textOf(headers['id'])
       const copy = again(message, queue, { crashed: false, headers: {} })
-      return this.#park(parkedAgain(copy, { id, queue, reason: disposition.reason, parkedAt: this.#now() }))
+      return this.#outbox.park(parkedAgain(copy, { id, queue, reason: disposition.reason, parkedAt: this.#now() }))
     }
     // the original of what is held by a copy is acknowledged: there is nothing to give back
     if (isPlainRequeue(disposition) && this.#longHolds.find(delivery.token) === undefined) return undefined
     const { crashed = false, headers = {}, delayMs = 0 } = disposition
-    return this.#sendAgain(again(message, queue, { crashed, headers }), queue, delayMs)
-  }
-
-  async #sendAgain(outgoing: Outgoing, queue: string, delayMs: number): Promise<PublishOutcome> {
-    // a delay there is to be: rounded down, but not to none
-    const delayed = this.#delayed(outgoing, queue, delayMs > 0 ? Math.max(1000, delayMs) : 0)
-    await (delayed.delayS > 0 ? this.#topology.delay(queue) : this.#topology.queue(queue))
-    const publisher = delayed.delayS > 0 ? this.#delaying : this.#session.publisher
-    const [outcome = accepted] = await publisher.publish([delayed.outgoing])
-    if (isUnroutable(outcome)) this.#topology.forget(queue)
-    return outcome
+    return this.#outbox.send(again(message, queue, { crashed, headers }), queue, delayMs)
   }
 
   async #giveUp(token: string, disposition: Disposition): Promise<boolean> {
@@ -407,12 +280,6 @@ export class RabbitBroker implements Broker {
   #assertOpen(): void {
     if (this.#isClosed) throw new IllegalStateError('This broker is closed')
   }
-}
-
-const accepted: PublishOutcome = { accepted: 'yes' }
-
-function isDraft(draft: Draft | PublishOutcome): draft is Draft {
-  return 'outgoing' in draft
 }
 
 function isPlainRequeue({ delayMs = 0, crashed = false }: Extract<Disposition, { kind: 'requeue' }>): boolean {
