@@ -13,10 +13,10 @@ async function run() {
   const response = await fetch(form.action, { method: 'POST', body: new FormData(form) })
   const { task_id: id, error } = await response.json()
   document.querySelector('#problem').textContent = error ?? ''
-  if (id !== undefined) await follow(id, rows.insertRow(0))
+  if (id !== undefined) await poll(id, rows.insertRow(0))
 }
 
-async function follow(id, row) {
+async function poll(id, row) {
   for (let isOver = false; !isOver; await new Promise(resolve => setTimeout(resolve, 2000))) {
     const response = await fetch(`${base}/task-status/${id}/`)
     // nobody has seen it yet
