@@ -45,6 +45,8 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
       Array.from({ length: 10 }, (_, index) => `task-${29 - index}`),
     )
     expect(await late.get('task-15')).toMatchObject({ kind: 'state', state: { value: '"task-15"' } })
+    expect(await writer.forget(['task-16'])).toBe(1)
+    expect((await late.get('task-16')).kind).toBe('unknown')
     expect(await late.get('task-3')).toEqual({
       kind: 'unknown',
       reason: expect.stringMatching(/^task-3: no state of it is among the last 10 tasks/),

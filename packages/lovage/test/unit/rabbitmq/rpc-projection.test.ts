@@ -77,6 +77,8 @@ describe('the projection', () => {
     projection.apply(0, batch(-1, entry(state('a', 'SUCCESS'))))
     projection.apply(1, batch(-1, { kind: 'forget', id: 'a' }))
     expect(projection.find('a')).toBeUndefined()
+    expect(projection.placeOf('a')).toBeUndefined()
+    expect(projection.wasReady('a')).toBe(true)
     expect(projection.list({}).items).toEqual([])
   })
 

@@ -5,7 +5,7 @@ import type { RabbitConnection } from '../connection.ts'
 import { within } from '../connection.ts'
 import { closeChannel } from '../link.ts'
 import { decodeStreamMessage } from './entries.ts'
-import { Projection } from './projection.ts'
+import type { Entry } from './entries.ts'
 import { offsetOf } from './tail.ts'
 
 export interface Stretch {
@@ -13,57 +13,59 @@ export interface Stretch {
   /** First offset, and the one to stop before. */
   readonly from: number
   readonly to: number
-  /** How long it may take; what was found by then is what there is. */
-  readonly timeoutMs: number
 }
 
 const prefetch = 1000
 const ackEvery = 250
+const timeoutMs = 10_000
 
-/** The states of some tasks as a stretch of the stream leaves them. @throws {BrokerError | BrokerConnectionError} */
-export async function lookBack(
+/** Where each task of a stretch was last written. @throws {BrokerError} it cannot be read, or not in time. */
+export async function readPlaces(connection: RabbitConnection, stretch: Stretch): Promise<ReadonlyMap<string, number>> {
+  const places = new Map<string, number>()
+  await read(connection, stretch, (offset, entry) => {
+    if (entry.kind === 'state') places.set(entry.state.id, offset)
+    else places.delete(entry.id)
+  })
+  return places
+}
+
+/** What was written of a task at its place. @throws {BrokerError} it cannot be read, or not in time. */
+export async function readAt(
   connection: RabbitConnection,
-  { stream, from, to, timeoutMs }: Stretch,
-  ids: ReadonlySet<string>,
-): Promise<ReadonlyMap<string, StoredState>> {
-  const seen = new Projection()
+  stream: string,
+  { id, place }: { readonly id: string; readonly place: number },
+): Promise<StoredState | undefined> {
+  let state: StoredState | undefined
+  await read(connection, { stream, from: place, to: place + 1 }, (_offset, entry) => {
+    if (entry.kind === 'state' && entry.state.id === id) state = entry.state
+  })
+  return state
+}
+
+async function read(
+  connection: RabbitConnection,
+  { stream, from, to }: Stretch,
+  onEntry: (offset: number, entry: Entry) => void,
+): Promise<void> {
+  const release = connection.hold()
   const link = await connection.link(timeoutMs)
-  const { promise: done, resolve } = Promise.withResolvers<void>()
-  const channel = await link.channel(() => resolve())
-  let unacked = 0
+  const { promise: done, resolve, reject } = Promise.withResolvers<void>()
+  const channel = await link.channel(error => reject(error ?? new Error('The channel that looked back was closed')))
   const take = (message: ConsumeMessage | null): void => {
-    if (message === null) return resolve()
+    if (message === null) return reject(new Error('The stream was deleted'))
     const offset = offsetOf(message)
-    if (offset >= from && offset < to) applyOf(seen, { offset, message, ids })
+    const content = offset >= from && offset < to ? decodeStreamMessage(message.content) : undefined
+    if (content?.kind === 'batch') for (const entry of content.entries) onEntry(offset, entry)
     if (offset + 1 >= to) return resolve()
-    if (++unacked % ackEvery === 0) channel.ack(message, true)
+    if (message.fields.deliveryTag % ackEvery === 0) channel.ack(message, true)
   }
   try {
     await channel.prefetch(prefetch)
     await channel.consume(stream, take, { arguments: { 'x-stream-offset': from } })
-    await within(connection.clock, timeoutMs, { what: 'look back', work: done }).catch(() => undefined)
+    await within(connection.clock, timeoutMs, { what: `look back in ${stream}`, work: done })
   } finally {
-    await closeChannel(channel).catch(() => undefined)
+    done.catch(() => undefined)
+    void closeChannel(channel).catch(() => undefined)
+    release()
   }
-  const found = new Map<string, StoredState>()
-  for (const id of ids) {
-    const state = seen.find(id)?.state
-    if (state !== undefined) found.set(id, state)
-  }
-  return found
-}
-
-/** Only what was asked for is kept. */
-function applyOf(
-  seen: Projection,
-  {
-    offset,
-    message,
-    ids,
-  }: { readonly offset: number; readonly message: ConsumeMessage; readonly ids: ReadonlySet<string> },
-): void {
-  const decoded = decodeStreamMessage(message.content)
-  if (decoded?.kind !== 'batch') return void (decoded !== undefined && seen.apply(offset, decoded))
-  const entries = decoded.entries.filter(entry => ids.has(entry.kind === 'state' ? entry.state.id : entry.id))
-  seen.apply(offset, { ...decoded, entries })
 }

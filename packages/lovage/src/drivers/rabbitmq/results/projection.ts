@@ -30,6 +30,8 @@ export interface Known {
   readonly marks: readonly string[]
 }
 
+const forgotten = -1
+
 interface Kept extends Known {
   readonly bytes: number
   readonly offset: number
@@ -44,7 +46,7 @@ export class Projection {
   readonly #tasks = new Map<string, Kept>()
   /** Ready tasks, by the time of their end. */
   readonly #ready = new Set<string>()
-  /** Where dropped ready tasks stand in the stream. */
+  /** Where dropped ready tasks stand in the stream; `forgotten`: nowhere any more. */
   readonly #places = new Map<string, number>()
   #bytes = 0
   #term = -1
@@ -107,7 +109,13 @@ export class Projection {
 
   /** Where a task that was dropped here stands in the stream. It was ready. */
   placeOf(id: string): number | undefined {
-    return this.#places.get(id)
+    const place = this.#places.get(id)
+    return place === forgotten ? undefined : place
+  }
+
+  /** Whether it is known of a task that it was ready, and nothing else. */
+  wasReady(id: string): boolean {
+    return this.#places.has(id)
   }
 
   /** Newest first. */
@@ -126,7 +134,7 @@ export class Projection {
   #applyEntry(offset: number, entry: Entry): StoredState | undefined {
     if (entry.kind === 'state') return this.#applyState(offset, entry)
     this.#drop(entry.id)
-    this.#places.delete(entry.id)
+    this.#note(entry.id, forgotten)
     return undefined
   }
 
@@ -166,7 +174,11 @@ export class Projection {
     const offset = this.#tasks.get(id)?.offset
     this.#drop(id)
     if (ready === undefined || offset === undefined) return
-    this.#places.set(id, offset)
+    this.#note(id, offset)
+  }
+
+  #note(id: string, place: number): void {
+    this.#places.set(id, place)
     if (this.#places.size > this.#limits.maxPlaces) this.#places.delete(this.#places.keys().next().value ?? '')
   }
 

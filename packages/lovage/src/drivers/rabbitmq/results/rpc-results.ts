@@ -17,7 +17,7 @@ import { Publisher } from '../publisher.ts'
 import type { RabbitSession } from '../session.ts'
 import type { StreamMessage } from './entries.ts'
 import type { Put } from './inbox.ts'
-import { lookBack } from './look-back.ts'
+import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
 import { declareInbox, resultQueues } from './names.ts'
 import type { ResultQueues } from './names.ts'
@@ -46,7 +46,6 @@ const openTimeoutMs = 10_000
 const verdictTimeoutMs = 10_000
 /** Whoever sends a task does not care whether its first state is news, only that it is safe. */
 const firstVerdictTimeoutMs = 1000
-const lookBackMs = 3000
 const triedMs = 300
 /** Of one question. */
 const putsAtOnce = 100
@@ -79,6 +78,8 @@ export class RpcResults implements ResultStore {
   readonly #lookBack: number
   readonly #relayTimeoutMs: number
   readonly #endings: (() => void)[] = []
+  /** Set when somebody first asked for a task older than what was read. */
+  #older: Promise<ReadonlyMap<string, number>> | undefined
   #puts: Waiting[] = []
   /** The last look-up had no answer from it. */
   #isRelayAway = false
@@ -106,6 +107,7 @@ export class RpcResults implements ResultStore {
       onMessage: (offset, message) => this.#onStream(offset, message),
       onRestart: () => {
         this.#projection.restart()
+        this.#older = undefined
         this.#relay.onRestart()
       },
     })
@@ -280,24 +282,30 @@ export class RpcResults implements ResultStore {
     return known === undefined ? undefined : { kind: 'state', state: known.state }
   }
 
-  /** Of tasks that are not in memory: from their place, where that is known, else what lies before what was read. */
+  /** Of tasks that are not in memory: from their place, where it is known or can be found. */
   async #readOlder(ids: ReadonlySet<string>): Promise<ReadonlyMap<string, StoredState>> {
     const { stream } = this.#queues
     const found = new Map<string, StoredState>()
-    const strangers = new Set<string>()
     for (const id of ids) {
-      const place = this.#projection.placeOf(id)
-      if (place === undefined) strangers.add(id)
-      else {
-        const stretch = { stream, from: place, to: place + 1, timeoutMs: lookBackMs }
-        for (const each of await lookBack(this.#reading, stretch, new Set([id]))) found.set(...each)
-      }
+      const isForgotten = this.#projection.wasReady(id) && this.#projection.placeOf(id) === undefined
+      if (isForgotten) continue
+      const place = this.#projection.placeOf(id) ?? (await this.#olderPlaces()).get(id)
+      const state = place === undefined ? undefined : await readAt(this.#reading, stream, { id, place })
+      if (state !== undefined) found.set(id, state)
     }
-    const to = this.#tail.from
-    if (strangers.size === 0 || to === 0) return found
-    const stretch = { stream, from: Math.max(0, to - this.#lookBack), to, timeoutMs: lookBackMs }
-    for (const each of await lookBack(this.#reading, stretch, strangers)) found.set(...each)
     return found
+  }
+
+  /** What lies before that which was read when this process began: looked at once, whoever asks for whatever. */
+  #olderPlaces(): Promise<ReadonlyMap<string, number>> {
+    const to = this.#tail.from
+    if (to === 0) return Promise.resolve(noPlaces)
+    const stretch = { stream: this.#queues.stream, from: Math.max(0, to - this.#lookBack), to }
+    this.#older ??= readPlaces(this.#reading, stretch).catch((error: unknown) => {
+      this.#older = undefined
+      throw error
+    })
+    return this.#older
   }
 
   #whyUnknown(): string {
@@ -327,6 +335,7 @@ export class RpcResults implements ResultStore {
   }
 }
 
+const noPlaces: ReadonlyMap<string, number> = new Map()
 const noStates: ReadonlyMap<string, StoredState> = new Map()
 
 function toPut({ mark, record }: Waiting): Put {

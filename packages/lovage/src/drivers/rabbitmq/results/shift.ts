@@ -218,7 +218,7 @@ export class Shift {
     const { entry, isKept } = judge(arrival, known, {
       now: this.#parts.clock.now(),
       nextBorn: this.#lastBorn + 1,
-      wasReady: !this.#ahead.has(id) && this.#parts.projection.placeOf(id) !== undefined,
+      wasReady: this.#ahead.has(id) ? known === undefined : this.#parts.projection.wasReady(id),
     })
     if (entry === undefined) return isKept
     this.#lastBorn = Math.max(this.#lastBorn, entry.born)
