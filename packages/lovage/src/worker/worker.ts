@@ -11,6 +11,7 @@ import type { AnyLovage } from '../app/lovage.ts'
 import type { Backend } from '../backend.ts'
 import { sleep, type Clock } from '../core/clock.ts'
 import { ConfigurationError, TaskAlreadyRegisteredError, coerceError } from '../core/errors.ts'
+import { isReadyState } from '../core/states.ts'
 import { createInlinePool } from '../pools/inline.ts'
 import type { Pool } from '../pools/pool.ts'
 import { createThreadsPool } from '../pools/threads.ts'
@@ -20,6 +21,7 @@ import { Lifecycle, type LifeState } from './lifecycle.ts'
 import { Listening } from './listening.ts'
 import { logEvents } from './log-events.ts'
 import { queuesOfTasks, resolveWorkerOptions, type ResolvedWorkerOptions, type WorkerOptions } from './options.ts'
+import type { Outcome } from './outcome.ts'
 import { Presence, type WorkerCard } from './presence.ts'
 import { Revokes } from './revokes.ts'
 import { findRunnable } from './runnable.ts'
@@ -324,10 +326,16 @@ function tasksHere(app: AppInternals): readonly string[] {
 
 function forgetEnded(revokes: Revokes): ExecutorEvents {
   return {
-    settled({ request }, { kind }) {
-      if (kind !== 'returned' && kind !== 'retrying') revokes.ended(request.id)
+    settled({ request }, outcome, lost) {
+      if (!lost && hasEnded(outcome)) revokes.ended(request.id)
     },
   }
+}
+
+/** Of a copy, or an attempt that was closed already, the task may still wait for its next one. */
+function hasEnded(outcome: Outcome): boolean {
+  if (outcome.kind === 'superseded') return outcome.by !== undefined && isReadyState(outcome.by.state)
+  return outcome.kind !== 'returned' && outcome.kind !== 'retrying'
 }
 
 function joinEvents(first: ExecutorEvents, second: ExecutorEvents | undefined): ExecutorEvents {

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 import { Lovage } from '../../../src/index.ts'
 import { joinBackend } from '../../../src/backend.ts'
+import type { Delivery } from '../../../src/broker.ts'
+import { revokePrefix } from '../../../src/core/keys.ts'
 import { openMemory } from '../../../src/drivers/memory/memory.ts'
 import { internals } from '../../../src/app/internals.ts'
 import { answersAddress, controlAddress, encodeCommand } from '../../../src/protocol/pidbox.ts'
@@ -84,4 +86,39 @@ it.each([
   ])
   // for workers that start later
   expect((await coordination.list('revoke/')).map(({ key }) => key)).toEqual(ids.map(id => `revoke/${id}`))
+})
+
+it('keeps a revoke for its week when a stale delivery of an attempt is dropped whose next one still waits', async () => {
+  const connection = openMemory(new URL('memory://'), {}, new Map())
+  const backend = joinBackend(connection, openMemory(new URL('memory://'), {}, new Map()))
+  await backend.open()
+  const app = new Lovage('test')
+  app.task('waits', () => null)
+  internals(app).takeOver(backend)
+  const { broker, results, coordination } = backend
+  const first = Promise.withResolvers<Delivery>()
+  const onDeliveries = ([delivery]: readonly Delivery[]): void => delivery && first.resolve(delivery)
+  const subscription = await broker.consume(['celery'], { prefetch: 1, consumer: 'first@here', onDeliveries })
+  await app.sendTask('waits', [], {}, { taskId: 'same' })
+  const delivery = await first.promise
+  await subscription.close()
+  const error = { type: 'Error', message: 'again', retryable: true, retryAt: Date.now() + 172_800_000 }
+  const record = { id: 'same', state: 'RETRY', retries: 0, delivery: 1, seq: 1, at: Date.now() }
+  await results.put({ ...record, value: JSON.stringify(error) })
+  await broker.settle({ delivery, disposition: { kind: 'requeue' } })
+  await app.result('same').revoke()
+  const kept: (number | undefined)[] = []
+  const put = coordination.put.bind(coordination)
+  coordination.put = (key, value, ttlMs) => {
+    if (key.startsWith(revokePrefix)) kept.push(ttlMs)
+    return put(key, value, ttlMs)
+  }
+  const dropped = Promise.withResolvers<string>()
+  const settled = (_run: unknown, { kind }: { readonly kind: string }): void => dropped.resolve(kind)
+  await using worker = new Worker(app, { pool: 'inline', logger: silent, events: { settled } })
+  await worker.start()
+  expect(await dropped.promise).toBe('superseded')
+  expect(kept).toEqual([])
+  await worker.stop()
+  await backend.close()
 })
