@@ -41,7 +41,10 @@ export class Listening {
     neighbours.start().catch(tellOf('neighbours'))
   }
 
+  /** Ends all of it, whatever refuses to. */
   async stop(): Promise<void> {
-    for (const end of this.#ends.splice(0)) await end()
+    const ended = await Promise.allSettled(this.#ends.splice(0).map(async end => end()))
+    const refused = ended.find(({ status }) => status === 'rejected')
+    if (refused?.status === 'rejected') throw coerceError(refused.reason)
   }
 }

@@ -53,6 +53,7 @@ export class Neighbours {
   readonly #timers: Timer[] = []
   readonly #name = randomUUID()
   readonly #tickets = { active_queues: randomUUID(), registered: randomUUID() }
+  #isStopped = false
 
   constructor(options: NeighboursOptions) {
     this.#options = options
@@ -60,28 +61,37 @@ export class Neighbours {
 
   async start(): Promise<void> {
     const { broker, coordination } = this.#options.backend
-    this.#ends.push(await coordination.watchKeys(presencePrefix, ({ value }) => this.#met(value)))
+    await this.#keep(coordination.watchKeys(presencePrefix, ({ value }) => this.#met(value)))
     // only a broker that foreign clients share has Celery's workers
     if (broker.reply === undefined) return
-    this.#ends.push(await broker.listen(answersAddress(this.#name), notice => this.#answered(notice)))
-    this.#ends.push(await broker.listen(onlineEvent, () => this.#askSoon()))
+    await this.#keep(broker.listen(answersAddress(this.#name), notice => this.#answered(notice)))
+    await this.#keep(broker.listen(onlineEvent, () => this.#askSoon()))
     this.#ask()
+  }
+
+  /** What begins after the stop ends at once. */
+  async #keep(beginning: Promise<() => Promise<void> | void>): Promise<void> {
+    const end = await beginning
+    if (this.#isStopped) await end()
+    else this.#ends.push(end)
   }
 
   #askSoon(): void {
     for (const timer of this.#timers.splice(0)) timer.cancel()
-    if (this.#ends.length === 0) return
+    if (this.#isStopped) return
     for (const ms of settlingMs) this.#timers.push(this.#options.clock.after(ms, () => this.#ask()))
   }
 
+  /** For good, also while it starts. */
   async stop(): Promise<void> {
+    this.#isStopped = true
     for (const timer of this.#timers.splice(0)) timer.cancel()
     for (const end of this.#ends.splice(0)) await end()
   }
 
   #ask(): void {
     const { backend, clock } = this.#options
-    if (this.#ends.length === 0) return
+    if (this.#isStopped) return
     for (const [method, ticket] of Object.entries(this.#tickets)) {
       const command = { method, args: {}, answerTo: { address: answersAddress(this.#name), ticket } }
       // a warning more or less: nothing is lost without it

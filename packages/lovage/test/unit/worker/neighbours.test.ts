@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { joinBackend, type Backend } from '../../../src/backend.ts'
 import { systemClock } from '../../../src/core/clock.ts'
+import { presencePrefix } from '../../../src/core/keys.ts'
 import { openMemory } from '../../../src/drivers/memory/memory.ts'
 import { answersAddress, controlAddress, decodeCommand, encodeAnswer } from '../../../src/protocol/pidbox.ts'
 import { Neighbours, warningOf } from '../../../src/worker/neighbours.ts'
@@ -89,5 +90,33 @@ it('meets workers of ours', async () => {
   expect(await warned.promise).toContain('theirs@h takes from celery, slow too, and does not know ts.b, ts.c, ts.d')
   await presence.stop()
   await neighbours.stop()
+  await backend.close()
+})
+
+it('stops while it starts: hears of nobody, and listens no more', async () => {
+  const backend = openShared()
+  await backend.open()
+  let listeners = 0
+  const { broker } = backend
+  const listen = broker.listen.bind(broker)
+  broker.listen = async (...given) => {
+    const end = await listen(...given)
+    listeners++
+    return () => (listeners--, end())
+  }
+  const warnings: string[] = []
+  const warn = (message: string): void => void warnings.push(message)
+  const neighbours = new Neighbours({ backend, card, clock: systemClock, warn })
+  const started = neighbours.start()
+  await neighbours.stop()
+  await started
+  const seen = Promise.withResolvers<void>()
+  const endWatch = await backend.coordination.watchKeys(presencePrefix, () => seen.resolve())
+  const presence = new Presence(backend.coordination, systemClock)
+  await presence.start({ ...card, node: 'theirs@h', tasks: [] }, seen.reject)
+  await seen.promise
+  expect({ warnings, listeners }).toEqual({ warnings: [], listeners: 0 })
+  endWatch()
+  await presence.stop()
   await backend.close()
 })
