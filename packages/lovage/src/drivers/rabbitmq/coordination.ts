@@ -4,6 +4,7 @@ import { IllegalStateError } from '../../core/errors.ts'
 import { queuePrefix } from '../../core/keys.ts'
 import { ControlLog } from './control-log.ts'
 import type { ControlAnswer, ControlOp } from './control-state.ts'
+import { callListener } from './link.ts'
 import type { RabbitSession } from './session.ts'
 
 /** A queue that nobody declared for so long is not listed any more. */
@@ -113,7 +114,8 @@ export class RabbitCoordination implements Coordination {
 
   #tell(changes: readonly KeyChange[]): void {
     for (const change of changes)
-      for (const { prefix, onChange } of this.#watchers) if (change.key.startsWith(prefix)) onChange(change)
+      for (const { prefix, onChange } of this.#watchers)
+        if (change.key.startsWith(prefix)) callListener(() => onChange(change))
   }
 
   #assertOpen(): void {

@@ -144,6 +144,15 @@ export class Link {
   }
 }
 
+/** Calls a listener from within a channel: what it throws would end the connection for everybody. It is told as a warning. */
+export function callListener(call: () => void): void {
+  try {
+    call()
+  } catch (error) {
+    process.emitWarning(coerceError(error))
+  }
+}
+
 function watchChannel(channel: Channel, onClose: (error: Error | undefined) => void): void {
   let refusal: Error | undefined
   channel.on('error', error => (refusal = coerceError(error)))

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Notice } from '../../broker.ts'
 import type { WireMessage } from '../../core/wire.ts'
 import type { RabbitConnection } from './connection.ts'
-import { closeChannel } from './link.ts'
+import { callListener, closeChannel } from './link.ts'
 import type { Link } from './link.ts'
 import { toBody, toProperties, toWireMessage } from './message.ts'
 import { matchesPattern, noticeListener, noticeRoute } from './names.ts'
@@ -47,7 +47,7 @@ export class Notices {
     const listener = noticeListener(pattern, randomUUID())
     const receive = (routingKey: string, message: WireMessage): void => {
       const address = listener.toAddress(routingKey)
-      if (!isOver && matchesPattern(address, pattern)) onNotice({ address, message })
+      if (!isOver && matchesPattern(address, pattern)) callListener(() => onNotice({ address, message }))
     }
     let isOver = false
     let close = await openListener(await this.#consuming.link(openMs), listener, receive)

@@ -24,10 +24,10 @@ export class RabbitSession {
 
   constructor(location: Location, options: SessionOptions = {}) {
     const { clock, publishTimeoutMs } = options
-    const process = `lovage ${globalThis.process.pid}@${hostname()}`
+    const owner = `lovage ${process.pid}@${hostname()}`
     this.location = location
-    this.publishing = new RabbitConnection({ location, name: `${process} publishes`, clock })
-    this.consuming = new RabbitConnection({ location, name: `${process} consumes`, clock })
+    this.publishing = new RabbitConnection({ location, name: `${owner} publishes`, clock })
+    this.consuming = new RabbitConnection({ location, name: `${owner} consumes`, clock })
     this.publisher = new Publisher(
       this.publishing,
       publishTimeoutMs === undefined ? {} : { timeoutMs: publishTimeoutMs },
