@@ -61,6 +61,8 @@ export class Chores {
   #lastPrune: number
   /** There may be something to claim; stays set until it was looked for with success. */
   #mustClaim = false
+  /** What is followed may have changed; stays set until it was read with success. */
+  #mustRead = false
 
   constructor(context: ChoresContext) {
     this.#context = context
@@ -146,7 +148,7 @@ export class Chores {
       const version = database.dataVersion()
       const hasNews = version !== this.#dataVersion
       this.#dataVersion = version
-      if (hasNews) this.#readFollowed()
+      if (hasNews || this.#mustRead) this.#readFollowed()
       for (const event of followers.expire(clock.now())) emit(event)
       if (consumers.isEmpty) return
       this.#careForOwners(sinceLast, hasNews)
@@ -157,8 +159,10 @@ export class Chores {
 
   #readFollowed(): void {
     const { clock, followers, read, emit } = this.#context
+    this.#mustRead = !followers.isEmpty
     if (followers.isEmpty) return
     for (const event of read(() => followers.read(clock.now()))) emit(event)
+    this.#mustRead = false
   }
 
   #careForOwners(sinceLast: number, hasNews: boolean): void {

@@ -110,10 +110,9 @@ export class Followers {
 
   /** What is new since the last time. In one read transaction, so that a task's row is as new as the cursor says. */
   read(now: number): StoreEvent[] {
-    const events: StoreEvent[] = []
-    if (this.#followsChanges) events.push(...this.#readChanges(now))
-    if (this.#patterns.size > 0) events.push(...this.#readNotices())
-    return events
+    // first: a notice may be missed, a change may not, should the other of them not be readable
+    const notices = this.#patterns.size > 0 ? this.#readNotices() : []
+    return [...(this.#followsChanges ? this.#readChanges(now) : []), ...notices]
   }
 
   /** Keys that ended by themselves. */

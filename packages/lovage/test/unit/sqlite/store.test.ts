@@ -144,6 +144,32 @@ describe('a batch', () => {
   })
 })
 
+it('what is followed and could not be read is read at the next tick, without another commit', () => {
+  let [tick, isLocked] = [(): void => undefined, false]
+  const run = open({
+    ...systemClock,
+    every(ms, callback) {
+      tick = callback
+      return systemClock.every(ms, callback)
+    },
+    now() {
+      if (!isLocked) return systemClock.now()
+      isLocked = false
+      throw Object.assign(new Error('database is locked'), { errcode: 5 })
+    },
+  })
+  run.store.submit(1, [put('a'), { kind: 'follow', ids: ['a'] }])
+  run.store.run()
+  tick()
+  const heard = run.events.length
+  other?.exec(`INSERT INTO changes (ids, keys) VALUES ('["a"]', '[]')`)
+  isLocked = true
+  tick()
+  expect(run.events).toHaveLength(heard)
+  tick()
+  expect(run.events.slice(heard)).toMatchObject([{ kind: 'states' }])
+})
+
 describe('an owner', () => {
   const host = { boot: 'boot', pidSpace: 'pids', timeSpace: 'times' }
   const inquiry = { monotonic: 1000, trustsLeases: true, isThorough: true }
