@@ -99,7 +99,7 @@ export class Executor {
     this.#due = new DueQueue({
       clock: options.clock,
       limit: dueLimit,
-      onDue: run => this.#admit(run, options.clock.now()),
+      onDue: run => this.#admitNow(run, options.clock.now()),
     })
   }
 
@@ -180,8 +180,7 @@ export class Executor {
     const run = this.#hold(delivery, { request, workflow }, now)
     this.#options.events.received?.(run)
     if (this.#draining) void this.#settle(run, Outcome.returned())
-    else if (mustAsk(delivery, run.request, this.#options.backend.atomic)) void this.#admitAsked(run)
-    else this.#admit(run, now)
+    else this.#admitNow(run, now)
   }
 
   /** Whoever waits at our own address finds everything in the store. */
@@ -200,11 +199,16 @@ export class Executor {
     return run
   }
 
+  /** On its arrival, and when its time has come: while it waited, another copy of it may have run. */
+  #admitNow(run: Run, now: number): void {
+    if (mustAsk(run.delivery, run.request, this.#options.backend.atomic)) void this.#admitAsked(run)
+    else this.#admit(run, now)
+  }
+
   /** Somebody may have had it before: the store knows how far they came. */
   async #admitAsked(run: Run): Promise<void> {
     const stored = await this.#settler.storedState(run)
-    // meanwhile it may have been revoked, or the worker told to stop
-    if (run.phase === 'settling') return
+    // meanwhile the worker may have been told to stop
     if (this.#draining) return void this.#settle(run, Outcome.returned())
     sawStored(run, stored)
     this.#admit(run, this.#options.clock.now(), stored)

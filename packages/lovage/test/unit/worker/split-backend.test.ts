@@ -176,3 +176,33 @@ it('names the store’s address in what is sent, and tells nobody there what the
   expect(told).toEqual(['theirs'])
   await backend.close()
 })
+
+it('does not run the second copy of an attempt that waits here while the first one runs elsewhere', async () => {
+  const { connect } = await setUp()
+  const [first, second] = [await connect(), await connect()]
+  const app = new Lovage('test')
+  let runs = 0
+  app.task('task', () => void runs++)
+  const giveBack = internals(app).takeOver(first.backend)
+  const [received, settled] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()]
+  const worker = new Worker(app, {
+    pool: 'inline',
+    logger: silent,
+    events: { received: () => received.resolve(), settled: (_run, { kind }) => settled.resolve(kind) },
+  })
+  await worker.start()
+  const message = {
+    properties: { contentType: 'application/json', contentEncoding: 'utf-8' },
+    headers: { task: 'task', id: 'same', retries: 1, eta: new Date(Date.now() + 500).toISOString() },
+    body: '[[], {}, {}]',
+  }
+  await first.backend.publish([{ id: 'same', queue: 'celery', message }])
+  await received.promise
+  // the first copy, elsewhere
+  await second.backend.results.put({ id: 'same', state: 'SUCCESS', retries: 1, delivery: 1, seq: 1, at: now })
+  expect(await settled.promise).toBe('superseded')
+  expect(runs).toBe(0)
+  await worker.stop()
+  giveBack()
+  await Promise.all([first.backend.close(), second.backend.close()])
+})
