@@ -175,7 +175,8 @@ export class RabbitServer extends RabbitControl {
 
   #spawn(program: string, args: readonly string[]): ChildProcess {
     const out = openSync(join(this.address.dir, 'out.log'), 'a')
-    const child = spawn(program, args, {
+    const [first, ...rest] = this.#options.detached === true ? [program] : [...diesWithUs(), program]
+    const child = spawn(first, [...rest, ...args], {
       detached: true,
       stdio: ['ignore', out, out],
       env: environment(this.address),
@@ -267,6 +268,12 @@ function environment(address: RabbitAddress): NodeJS.ProcessEnv {
     // the launcher becomes the server, so that signals reach it
     RUNNING_UNDER_SYSTEMD: 'true',
   }
+}
+
+/** A test run that is killed takes its servers along, where the system can do that. */
+function diesWithUs(): readonly string[] {
+  const setpriv = '/usr/bin/setpriv'
+  return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--'] : []
 }
 
 /** Where there is no `ps`, it is taken to be. */
