@@ -53,6 +53,8 @@ export class FaultMaker {
   #make(fault: FaultPlan): void {
     const { fleet, random } = this.#options
     switch (fault.kind) {
+      case 'none':
+        return
       case 'kill worker':
         return this.#kill('worker')
       case 'kill all workers':

@@ -6,12 +6,14 @@ import { formatReport } from './report.ts'
 import { run } from './run.ts'
 import { parseSettings, usage, type Settings } from './settings.ts'
 
-process.once('SIGINT', () => process.exit(130))
-process.once('SIGTERM', () => process.exit(143))
+// again and again: npm passes on what the terminal has sent already, and the second one must not cut the cleaning short
+process.on('SIGHUP', () => process.exit(129))
+process.on('SIGINT', () => process.exit(130))
+process.on('SIGTERM', () => process.exit(143))
 
 try {
   const args = process.argv.slice(2)
-  process.exitCode = args.includes('--celery') ? await runCelery(args) : await runChaos(args)
+  process.exitCode = args.some(arg => /^--celery(?:=|$)/.test(arg)) ? await runCelery(args) : await runChaos(args)
 } catch (error) {
   const isUsage = error instanceof RangeError || (error instanceof TypeError && 'code' in error)
   console.error(isUsage ? `${error.message}\n\nSee npm run chaos -- --help` : error)

@@ -2,6 +2,8 @@
 import type { Random } from './programs/random.ts'
 
 export type FaultPlan =
+  /** All rates are 0. */
+  | { readonly kind: 'none' }
   | { readonly kind: 'kill worker' }
   /** As many workers as there are, at once. */
   | { readonly kind: 'kill all workers' }
@@ -32,6 +34,7 @@ export interface Planned {
 export function nextFault(random: Random, rates: Rates): Planned {
   const weights = weightsOf(rates)
   const perMinute = weights.reduce((sum, [, weight]) => sum + weight, 0)
+  if (perMinute === 0) return { afterMs: 10_000, fault: { kind: 'none' } }
   const afterMs = Math.min(10_000, (-Math.log(1 - random.next()) * 60_000) / perMinute)
   let left = random.next() * perMinute
   const [kind] = weights.find(([, weight]) => (left -= weight) < 0) ?? ['kill worker']

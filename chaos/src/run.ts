@@ -38,7 +38,10 @@ export async function run(settings: Settings, say: (line: string) => void): Prom
     env: environment(settings, project, running),
     faults: openHistory(project.histories, 'faults'),
   })
-  const goneWithUs = (): void => fleet.killAll()
+  const goneWithUs = (): void => {
+    fleet.killAll()
+    project.remove()
+  }
   process.once('exit', goneWithUs)
   let report: Report | undefined
   try {

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { breakNames, breaks, describeBreaks } from './breaks/all.ts'
 import { driverNames } from './drivers/all.ts'
 import { usualMix, type Mix } from './programs/mix.ts'
-import { count, number } from './values.ts'
+import { count, number, positive } from './values.ts'
 
 export interface Settings {
   readonly driver: string
@@ -80,11 +80,11 @@ export function parseSettings(args: readonly string[]): Settings | 'help' {
   const killsPerMinute = number('kills-per-minute', values['kills-per-minute'], focus.killsPerMinute ?? 40)
   return {
     driver: oneOf('driver', values.driver ?? 'sqlite', driverNames),
-    minutes: number('minutes', values.minutes, focus.minutes ?? (values.break === undefined ? 2 : 0.5)),
+    minutes: positive('minutes', values.minutes, focus.minutes ?? (values.break === undefined ? 2 : 0.5)),
     seed: number('seed', values.seed, 1),
     workers: count('workers', values.workers, focus.workers ?? 4),
     producers: count('producers', values.producers, 3),
-    readers: number('readers', values.readers, 2),
+    readers: count('readers', values.readers, 2),
     killsPerMinute,
     freezesPerMinute: number(
       'freezes-per-minute',

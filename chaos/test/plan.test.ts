@@ -36,6 +36,12 @@ test('there are as many kills and freezes in a minute as were asked for', () => 
   expect(count('server')).toBe(0)
 })
 
+test('where nothing is to be done, nothing is', () => {
+  const none = { killsPerMinute: 0, freezesPerMinute: 0, producerKillsPerMinute: 0, fillsPerMinute: 0 }
+  const kinds = plan(1, 10, { ...rates, ...none }).map(({ fault }) => fault.kind)
+  expect(new Set(kinds)).toEqual(new Set(['none']))
+})
+
 test('a freeze outlives the lease', () => {
   const freezes = plan(1, 1000).flatMap(({ fault }) => (fault.kind === 'freeze worker' ? [fault.forMs] : []))
   expect(Math.min(...freezes)).toBeGreaterThan(rates.leaseMs)
@@ -47,4 +53,6 @@ test('the command line: what is unknown is refused with what is known', () => {
   expect(() => parseSettings(['--break', 'no-such'])).toThrow('ack-before-store')
   expect(() => parseSettings(['--driver', 'pigeons'])).toThrow('sqlite')
   expect(() => parseSettings(['--workers', '0'])).toThrow('whole number above 0')
+  expect(() => parseSettings(['--minutes', '0'])).toThrow('--minutes is "0"; give a number above 0')
+  expect(() => parseSettings(['--readers', '0.5'])).toThrow('whole number above 0')
 })
