@@ -1,4 +1,5 @@
 /** What a run came to: figures, violations, and how they are printed. */
+import { breaks } from './breaks/all.ts'
 import type { Histories, Violation } from './checkers/histories.ts'
 import { checkMonotonicRegister } from './checkers/monotonic-register.ts'
 import { checkOnceRules } from './checkers/once-rules.ts'
@@ -57,12 +58,31 @@ export function judge({ histories, troubles, settings, driver }: Evidence): Repo
     afterFreeze: { ...measureRecovery(histories, 'freeze'), goalMs: settings.leaseMs + 1000 },
     violations: [
       ...troubles.map(what => ({ rule: 'trouble', what })),
+      ...empty(histories, settings),
       ...ownDeaths(histories),
       ...queue.violations,
       ...register.violations,
       ...once.violations,
     ],
   }
+}
+
+/** So many of a kind are to be expected: then none at all is no chance. */
+const surely = 10
+
+/** What was to happen and did not once: whatever else holds then was not tried. */
+function empty({ producers, seen, faults }: Histories, settings: Settings): Violation[] {
+  const { minutes, killsPerMinute, freezesPerMinute } = settings
+  // what is acknowledged later is the probe's
+  const drainAt = faults.find(({ k }) => k === 'drain')?.at ?? Infinity
+  const wasDone = (kind: FaultKind): boolean => faults.some(({ k, role }) => k === kind && role === 'worker')
+  const missing = [
+    ...(producers.some(({ k, at }) => k === 'ok' && at < drainAt) ? [] : ['no task was acknowledged']),
+    ...(seen.length > 0 ? [] : ['no reader saw a task']),
+    ...(killsPerMinute * minutes < surely || wasDone('kill') ? [] : ['no worker was killed']),
+    ...(freezesPerMinute * minutes < surely || wasDone('freeze') ? [] : ['no worker was frozen']),
+  ]
+  return missing.map(what => ({ rule: 'proves nothing', what }))
 }
 
 /** A start that met a full disk or no server is told of it this long afterwards at most. */
@@ -95,7 +115,15 @@ export function formatReport({ settings, figures, afterKill, afterFreeze, violat
     ...violations.slice(0, shownViolations).map(({ rule, id = '', what }) => `  ${rule}: ${id} ${what}`),
   ]
   if (violations.length > shownViolations) lines.push(`  … and ${violations.length - shownViolations} more`)
+  if (settings.break !== undefined) lines.push(verdictOn(settings.break, violations))
   return lines.join('\n')
+}
+
+/** Whether a seeded bug was found by a rule that is its own. */
+function verdictOn(name: string, violations: readonly Violation[]): string {
+  const foundAs = breaks[name]?.foundAs ?? []
+  const found = foundAs.filter(rule => violations.some(violation => violation.rule === rule))
+  return found.length > 0 ? `Found as ${found.join(', ')}.` : `NOT found as ${foundAs.join(' or ')}.`
 }
 
 function formatRecovery({ count, p50, p99, max, setApart, p99OfAll, goalMs }: Report['afterKill']): string {

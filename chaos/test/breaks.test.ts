@@ -24,3 +24,12 @@ test('a text that is not there, or there twice, is refused', () => {
 test('--help names each of them, with what it leads to', () => {
   for (const name of breakNames) expect(describeBreaks()).toContain(`  ${name}`)
 })
+
+test('docs/chaos.md says of each of them as what it is found', () => {
+  const rows = readFileSync(join(import.meta.dirname, '../../docs/chaos.md'), 'utf8').split('\n')
+  for (const name of breakNames) {
+    const row = rows.find(line => line.startsWith('| `') && line.includes(`\`${name}\``)) ?? ''
+    const isSaid = breaks[name]?.foundAs.some(rule => row.includes(rule) || (rule === 'trouble' && row !== ''))
+    expect(isSaid, `${name}: ${row}`).toBe(true)
+  }
+})

@@ -21,6 +21,8 @@ interface Focus {
 export interface Break {
   /** For people: what is wrong, and what it leads to. */
   readonly what: string
+  /** The rules by which it is found, one of them at least. Anything else that is found with it may be something else. */
+  readonly foundAs: readonly [string, ...string[]]
   /** By file, under `packages/lovage/src`. */
   readonly edits: Readonly<Record<string, readonly Edit[]>>
   readonly focus?: Focus

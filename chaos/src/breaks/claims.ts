@@ -4,6 +4,7 @@ import type { Break } from './break.ts'
 export const claimBreaks: Readonly<Record<string, Break>> = {
   'non-atomic-claim': {
     what: 'looked up now, claimed later, without another look: two workers have the same message',
+    foundAs: ['ran twice without a cause'],
     edits: {
       'drivers/sqlite/message-table.ts': [
         {
@@ -19,6 +20,7 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
   },
   'no-fencing': {
     what: 'a token that counts no more settles all the same: a frozen worker acknowledges what another one has',
+    foundAs: ['trouble', 'lost'],
     edits: {
       'drivers/sqlite/message-table.ts': [
         {
@@ -31,6 +33,7 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
   },
   'wall-clock-lease': {
     what: 'leases are measured by each process’s own wall clock, and the clocks of some jump by five seconds',
+    foundAs: ['ran twice without a cause'],
     edits: {
       'core/clock.ts': [
         {
@@ -43,6 +46,7 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
   },
   'forget-lease-renewal': {
     what: 'a lease is never renewed: workers that live are judged dead',
+    foundAs: ['ran twice without a cause'],
     edits: {
       'drivers/sqlite/ownership.ts': [
         { from: 'needsRenewal(): boolean {', to: 'needsRenewal(): boolean {\n    return false' },
@@ -52,6 +56,7 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
   },
   'lost-wakeup': {
     what: 'nobody is told of a commit, and the tick that stands behind does not look: a task waits on an idle system',
+    foundAs: ['trouble'],
     edits: {
       'drivers/sqlite/wake-file.ts': [{ from: 'touch(): void {', to: 'touch(): void {\n    return' }],
       'drivers/sqlite/chores.ts': [
@@ -62,6 +67,7 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
   },
   'eta-ignored': {
     what: 'a task that is to wait is handed out at once',
+    foundAs: ['started before it was due'],
     edits: {
       'drivers/sqlite/message-table.ts': [
         { from: 'notBefore !== undefined && notBefore > Date.now()', to: 'notBefore === 0' },

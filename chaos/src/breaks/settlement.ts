@@ -21,6 +21,7 @@ const tiny = { quick: 60, nap: 40 }
 export const settleBreaks: Readonly<Record<string, Break>> = {
   'ack-before-store': {
     what: 'the message is gone before the result is stored: a kill in between loses the task',
+    foundAs: ['lost'],
     edits: {
       'drivers/sqlite/broker.ts': [
         settleBy(`const outcome = await this.settleAtOnce({ ...settlement, record: undefined })
@@ -33,6 +34,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'ack-on-receive': {
     what: 'what a worker has received counts as acknowledged: its death loses it',
+    foundAs: ['lost'],
     edits: {
       'drivers/sqlite/message-table.ts': [
         {
@@ -44,6 +46,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'lose-successor': {
     what: 'the next attempt is published after the last one is settled: a kill in between loses it',
+    foundAs: ['lost'],
     edits: {
       'drivers/sqlite/broker.ts': [
         settleBy(`const outcome = await this.settleAtOnce({ ...settlement, successors: [] })
@@ -56,6 +59,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'double-settle': {
     what: 'every settlement is sent twice, and the second one publishes the next attempt again',
+    foundAs: ['ran twice without a cause'],
     edits: {
       'drivers/sqlite/broker.ts': [
         settleBy(`const outcome = await this.settleAtOnce(settlement)
@@ -73,6 +77,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'publish-resolves-before-commit': {
     what: 'delay() resolves before anything is written: a full disk, or the death of the caller, loses the task',
+    foundAs: ['lost'],
     edits: {
       'drivers/sqlite/broker.ts': [
         {
@@ -85,6 +90,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'skip-final-check-on-redelivery': {
     what: 'a result is stored, then acknowledged, and a redelivered task is not looked up: it runs again after its end',
+    foundAs: ['ran after its end'],
     edits: {
       'drivers/sqlite/broker.ts': [
         settleBy(`await put()
@@ -97,6 +103,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'unversioned-put': {
     what: 'the last writer wins: what a frozen worker says late, or a slow write, replaces what is newer',
+    foundAs: ['regressed', 'disagreement'],
     edits: {
       'drivers/sqlite/task-table.ts': [
         { from: 'WHERE tasks.ready = 0 AND (excluded.ready = 1 OR', to: 'WHERE 1 OR (1 OR' },
@@ -106,6 +113,7 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
   },
   'final-is-replaced': {
     what: 'a second end of a task replaces the first',
+    foundAs: ['regressed', 'disagreement'],
     edits: {
       'drivers/sqlite/task-table.ts': [
         { from: 'THEN started_at END, ?) WHERE id = ? AND ready = 0`', to: 'THEN started_at END, ?) WHERE id = ?`' },

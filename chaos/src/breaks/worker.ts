@@ -4,6 +4,7 @@ import type { Break } from './break.ts'
 export const workerBreaks: Readonly<Record<string, Break>> = {
   'forget-revoke': {
     what: 'a revoke reaches only what a worker has at that moment: what waits runs all the same',
+    foundAs: ['started after its revoke'],
     edits: {
       'worker/revokes.ts': [
         {
@@ -16,6 +17,7 @@ export const workerBreaks: Readonly<Record<string, Break>> = {
   },
   'expire-ignored': {
     what: 'a task that has expired is run',
+    foundAs: ['started after it expired'],
     edits: {
       'worker/decide.ts': [
         { from: 'request.expiresAt !== undefined && request.expiresAt <= now', to: 'request.expiresAt === 0' },
@@ -28,6 +30,7 @@ export const workerBreaks: Readonly<Record<string, Break>> = {
   },
   'early-ack-runs-again': {
     what: 'a task that acknowledges early runs again when its worker has died',
+    foundAs: ['early twice'],
     edits: { 'worker/decide.ts': [{ from: '!policy.acksLate && stored', to: '!policy && stored' }] },
     focus: { mix: { early: 60, nap: 40 }, killsPerMinute: 60 },
   },

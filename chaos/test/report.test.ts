@@ -1,0 +1,56 @@
+/** What a run comes to, when hardly anything happened in it, and when it was to find a bug. */
+import { expect, test } from 'vitest'
+import type { Histories } from '../src/checkers/histories.ts'
+import { formatReport, judge, type Report } from '../src/report.ts'
+import { parseSettings } from '../src/settings.ts'
+
+const whole: Histories = {
+  producers: [
+    { k: 'try', id: 'a', kind: 'quick', at: 0 },
+    { k: 'ok', id: 'a', at: 1 },
+  ],
+  effects: [
+    { k: 'start', id: 'a', kind: 'quick', retries: 0, pid: 1, parent: 0, at: 2 },
+    { k: 'end', id: 'a', kind: 'quick', retries: 0, pid: 1, parent: 0, at: 3 },
+  ],
+  seen: [{ observer: 'r', id: 'a', state: 'SUCCESS', version: [0], ready: true, at: 5 }],
+  faults: [
+    { k: 'kill', role: 'worker', pid: 8, at: 4 },
+    { k: 'freeze', role: 'worker', pid: 9, at: 4 },
+    { k: 'drain', at: 10 },
+  ],
+  finals: new Map([['a', { state: 'SUCCESS', ready: true, value: 'x', readyAt: 4 }]]),
+}
+
+function report(histories: Histories, ...args: readonly string[]): Report {
+  const settings = parseSettings(args)
+  if (settings === 'help') throw new TypeError('no run was asked for')
+  return judge({ histories, troubles: [], settings, driver: { recoveryGoalMs: 500 } })
+}
+
+test('a run in which all of it happened, and all of it held', () => {
+  expect(report(whole).violations).toEqual([])
+})
+
+test.each<[what: string, without: Partial<Histories>]>([
+  ['no task was acknowledged', { producers: [{ k: 'try', id: 'a', kind: 'quick', at: 0 }] }],
+  ['no task was acknowledged', { producers: whole.producers.map(line => ({ ...line, at: 11 })) }],
+  ['no reader saw a task', { seen: [] }],
+  ['no worker was killed', { faults: whole.faults.filter(({ k }) => k !== 'kill') }],
+  ['no worker was frozen', { faults: whole.faults.filter(({ k }) => k !== 'freeze') }],
+])('%s: that proves nothing, whatever else holds', (what, without) => {
+  expect(report({ ...whole, ...without }).violations).toEqual([{ rule: 'proves nothing', what }])
+})
+
+test('what was not asked for, or hardly, is not missed', () => {
+  const calm = { ...whole, faults: [] }
+  expect(report(calm, '--kills-per-minute', '0', '--freezes-per-minute', '0').violations).toEqual([])
+  expect(report(calm, '--minutes', '0.1').violations).toEqual([])
+})
+
+test('a seeded bug is found by a rule of its own, and by no other', () => {
+  const lost = formatReport(report({ ...whole, finals: new Map() }, '--break', 'ack-before-store'))
+  expect(lost.split('\n').at(-1)).toBe('Found as lost.')
+  const empty = formatReport(report({ ...whole, seen: [] }, '--break', 'ack-before-store'))
+  expect(empty.split('\n').at(-1)).toBe('NOT found as lost.')
+})
