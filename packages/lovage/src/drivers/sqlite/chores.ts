@@ -147,12 +147,12 @@ export class Chores {
       if (this.#tickCount++ % 10 === 0) database.assertInPlace()
       const version = database.dataVersion()
       const hasNews = version !== this.#dataVersion
-      this.#dataVersion = version
+      this.#mustClaim ||= hasNews
       if (hasNews || this.#mustRead) this.#readFollowed()
       for (const event of followers.expire(clock.now())) emit(event)
-      if (consumers.isEmpty) return
-      this.#careForOwners(sinceLast, hasNews)
-      this.#mustClaim ||= hasNews
+      if (!consumers.isEmpty) this.#careForOwners(sinceLast, hasNews)
+      // last: what failed on the way finds its news again
+      this.#dataVersion = version
       if (this.#mustClaim) this.#claimIfReady()
     })
   }

@@ -144,9 +144,10 @@ describe('a batch', () => {
   })
 })
 
-it('what is followed and could not be read is read at the next tick, without another commit', () => {
+/** Its ticks come when they are called; of one of them the reading fails. */
+function tickingClock(): { readonly clock: Clock; readonly tick: () => void; readonly tickLocked: () => void } {
   let [tick, isLocked] = [(): void => undefined, false]
-  const run = open({
+  const clock: Clock = {
     ...systemClock,
     every(ms, callback) {
       tick = callback
@@ -157,17 +158,45 @@ it('what is followed and could not be read is read at the next tick, without ano
       isLocked = false
       throw Object.assign(new Error('database is locked'), { errcode: 5 })
     },
+  }
+  const tickLocked = (): void => {
+    isLocked = true
+    tick()
+  }
+  return { clock, tick: () => tick(), tickLocked }
+}
+
+describe('a tick that could not read', () => {
+  it('is made good by the next one for who follows, without another commit', () => {
+    const { clock, tick, tickLocked } = tickingClock()
+    const run = open(clock)
+    run.store.submit(1, [put('a'), { kind: 'follow', ids: ['a'] }])
+    run.store.run()
+    tick()
+    const heard = run.events.length
+    other?.exec(`INSERT INTO changes (ids, keys) VALUES ('["a"]', '[]')`)
+    tickLocked()
+    expect(run.events).toHaveLength(heard)
+    tick()
+    expect(run.events.slice(heard)).toMatchObject([{ kind: 'states' }])
   })
-  run.store.submit(1, [put('a'), { kind: 'follow', ids: ['a'] }])
-  run.store.run()
-  tick()
-  const heard = run.events.length
-  other?.exec(`INSERT INTO changes (ids, keys) VALUES ('["a"]', '[]')`)
-  isLocked = true
-  tick()
-  expect(run.events).toHaveLength(heard)
-  tick()
-  expect(run.events.slice(heard)).toMatchObject([{ kind: 'states' }])
+
+  it('hides no owner that has come and gone meanwhile', () => {
+    const { clock, tick, tickLocked } = tickingClock()
+    const run = open(clock)
+    run.store.submit(1, [
+      { kind: 'follow', ids: ['a'] },
+      { kind: 'consume', consumer: 1, queues: ['queue'], prefetch: 1, node: 'w@h' },
+    ])
+    run.store.run()
+    tick()
+    if (other === undefined) throw new Error('not open')
+    const host = { boot: 'an earlier one', pidSpace: 'pids', timeSpace: 'times' }
+    new OwnerTable(other, { host, leaseMs: 1000 }).add('gone@h', 0)
+    tickLocked()
+    tick()
+    expect(other.prepare('SELECT node FROM owners').all()).toEqual([{ node: 'w@h' }])
+  })
 })
 
 describe('an owner', () => {
