@@ -51,6 +51,17 @@ describe('the total queue', () => {
     expect(found.lost).toBe(1)
   })
 
+  test.each<[what: string, faults: FaultLine[], rules: string[]]>([
+    ['nothing befell its worker', [{ k: 'kill', role: 'worker', pid: 2, at: 15 }], ['blamed without a death']],
+    ['its worker was killed afterwards', [{ k: 'kill', role: 'worker', pid: 1, at: 30 }], ['blamed without a death']],
+    ['its worker was killed', [{ k: 'kill', role: 'worker', pid: 1, at: 15 }], []],
+    ['its worker was frozen', [{ k: 'freeze', role: 'worker', pid: 1, at: 15 }], []],
+  ])('WorkerLostError, and %s', (_, faults, rules) => {
+    const lost: FinalState = { state: 'FAILURE', ready: true, value: 'x', readyAt: 20, error: 'WorkerLostError' }
+    const given = { ...nothing, producers: sent('a', 'early'), effects: [effect('start', 'a')], faults }
+    expect(checkTotalQueue({ ...given, finals: finals({ a: lost }) }).violations.map(({ rule }) => rule)).toEqual(rules)
+  })
+
   test('not lost: its publish was never acknowledged', () => {
     const found = checkTotalQueue({ ...nothing, producers: sent('a').slice(0, 1) })
     expect(found).toMatchObject({ attempted: 1, acknowledged: 0, lost: 0, recovered: 0 })

@@ -4,6 +4,7 @@
  */
 import type { Kind } from '../programs/history.ts'
 import { groupBy, type FinalState, type Histories, type Violation } from './histories.ts'
+import { Impairments } from './impairments.ts'
 
 export interface TotalQueue {
   readonly attempted: number
@@ -23,7 +24,7 @@ export interface TotalQueue {
   readonly violations: readonly Violation[]
 }
 
-export function checkTotalQueue({ producers, effects, finals }: Histories): TotalQueue {
+export function checkTotalQueue({ producers, effects, faults, finals }: Histories): TotalQueue {
   const kinds = new Map<string, Kind>()
   const acknowledged = new Set<string>()
   const refused = new Set<string>()
@@ -54,6 +55,8 @@ export function checkTotalQueue({ producers, effects, finals }: Histories): Tota
     const why = whyWrong(kinds.get(id), final)
     if (why !== undefined) report('wrong end', id, why)
   }
+  for (const id of blamedWithoutADeath({ effects, faults, finals }))
+    report('blamed without a death', id, `${kinds.get(id)} ended in WorkerLostError; nothing befell who ran it`)
   const count = (rule: string): number => violations.filter(violation => violation.rule === rule).length
   const withoutWorker = (isMeant: (id: string) => boolean): number =>
     [...finals].filter(([id, { error }]) => error === 'WorkerLostError' && isMeant(id)).length
@@ -68,6 +71,21 @@ export function checkTotalQueue({ producers, effects, finals }: Histories): Tota
     givenUp: withoutWorker(id => kinds.get(id) === 'early'),
     violations,
   }
+}
+
+/** Ended as a lost worker's, though no process that had begun it was killed, frozen or stopped before. */
+function blamedWithoutADeath({ effects, faults, finals }: Pick<Histories, 'effects' | 'faults' | 'finals'>): string[] {
+  const impairments = new Impairments(faults)
+  const starts = groupBy(
+    effects.filter(({ k }) => k === 'start'),
+    ({ id }) => id,
+  )
+  return [...finals].flatMap(([id, { error, readyAt = Infinity }]) => {
+    // none: it was killed before it could write its first line
+    const runs = starts.get(id) ?? []
+    const isJust = runs.length === 0 || runs.some(({ pid, at }) => impairments.wasDisturbed(pid, at, readyAt))
+    return error === 'WorkerLostError' && !isJust ? [id] : []
+  })
 }
 
 function whyLost(final: FinalState | undefined, wasDone: boolean): string | undefined {
