@@ -1,4 +1,4 @@
-/** A short run of the whole: nothing is found in what ships. Seeded bugs are run by `npm run prove` and by hand: each takes a minute. */
+/** A short run of the whole: nothing is found in what ships. Seeded bugs, a minute each, are for `npm run prove`. */
 import { expect, onTestFinished, test } from 'vitest'
 import { run, type Finished } from '../src/run.ts'
 import { parseSettings } from '../src/settings.ts'
