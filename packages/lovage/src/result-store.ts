@@ -18,6 +18,11 @@ export type Lookup =
   /** Not seen here, but the store cannot rule it out; says why. */
   | { readonly kind: 'unknown'; readonly reason: string }
 
+export interface LookupOptions {
+  /** Rejects when the store cannot be asked now, rather than answer from what this process has seen. @default false */
+  readonly isFresh?: boolean | undefined
+}
+
 export interface WatchOptions {
   /** Every newer version, the present one first. Versions in between may be skipped, none comes twice, none goes backwards. */
   readonly onState: (state: StoredState) => void
@@ -50,7 +55,7 @@ export interface ResultStore {
    * @param options isPromise: something irrevocable follows from it, so it is made as durable as a final one.
    */
   put(record: StateRecord, options?: { readonly isPromise?: boolean | undefined }): Promise<boolean>
-  get(id: string): Promise<Lookup>
+  get(id: string, options?: LookupOptions): Promise<Lookup>
   getMany(ids: readonly string[]): Promise<readonly Lookup[]>
   /** Follows some ids; the function ends it. Ids not yet known are followed too. Behind all watches of a process stands one cursor. */
   watch(ids: readonly string[], options: WatchOptions): Promise<() => void>

@@ -314,7 +314,8 @@ export class Executor {
     const isRevoked = (): boolean => this.#options.isRevoked(run.request.id) !== undefined
     if (isRevoked()) return Outcome.revoked('revoked')
     if (this.#draining && !run.announced) return Outcome.returned()
-    if (this.#mustWriteStart(run) && !(await this.#writeStart(run))) return Outcome.superseded()
+    if (this.#mustWriteStart(run) && !(await this.#writeStart(run)))
+      return Outcome.superseded(await this.#settler.storedState(run))
     // asked after STARTED is stored: whoever gets it from now on knows that it had begun
     const lost = await this.#options.backend.broker.markStarted([run.delivery])
     if (lost.length > 0) return Outcome.superseded()
@@ -426,7 +427,7 @@ export class Executor {
 
   /** What is not news may be ours, written twice: a client sends again what it had no answer for. */
   async #isStored(record: StateRecord): Promise<boolean> {
-    const lookup = await this.#options.backend.results.get(record.id)
+    const lookup = await this.#options.backend.results.get(record.id, { isFresh: true })
     return lookup.kind === 'state' && isSameVersion(record, lookup.state)
   }
 

@@ -62,7 +62,7 @@ export class Settler {
 
   async storedState({ request }: Run): Promise<StoredState | undefined> {
     const { results } = this.#options.backend
-    const lookup = await this.insist('read the state of a task', () => results.get(request.id))
+    const lookup = await this.insist('read the state of a task', () => results.get(request.id, { isFresh: true }))
     return lookup.kind === 'state' ? lookup.state : undefined
   }
 

@@ -48,7 +48,7 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: isLong ? 600_000 : 120_
     const readers = await start(2, 'watch', url)
     const killAt = relays.map((_, index) => Math.round(((index + 1) * stepCount) / (rounds + 1)))
     await pump(await open(url), step => relays[killAt.indexOf(step)]?.kill('SIGKILL'))
-    expect(relays.filter(({ isAlive }) => isAlive)).toEqual([])
+    for (const relay of relays) expect(await relay.ended).toEqual({ code: null, signal: 'SIGKILL' })
     for (const reader of readers) expect(await seenBy(reader)).toEqual(expectedStates)
   })
 

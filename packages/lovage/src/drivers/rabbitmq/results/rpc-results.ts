@@ -9,7 +9,14 @@ import { endOfTurn } from '../../../core/clock.ts'
 import { BrokerTimeoutError, coerceError, IllegalStateError } from '../../../core/errors.ts'
 import type { StateRecord, StoredState } from '../../../core/record.ts'
 import { isReadyState } from '../../../core/states.ts'
-import type { ListQuery, Lookup, ResultCapabilities, ResultStore, WatchOptions } from '../../../result-store.ts'
+import type {
+  ListQuery,
+  Lookup,
+  LookupOptions,
+  ResultCapabilities,
+  ResultStore,
+  WatchOptions,
+} from '../../../result-store.ts'
 import { hostname } from 'node:os'
 import { RabbitConnection } from '../connection.ts'
 import type { Link } from '../link.ts'
@@ -141,21 +148,27 @@ export class RpcResults implements ResultStore {
     return await promise
   }
 
-  async get(id: string): Promise<Lookup> {
-    const [found] = await this.getMany([id])
+  async get(id: string, { isFresh = false }: LookupOptions = {}): Promise<Lookup> {
+    const [found] = await this.#lookUp([id], isFresh)
     return found ?? unknown(id, 'nothing was asked')
   }
 
-  async getMany(ids: readonly string[]): Promise<readonly Lookup[]> {
+  getMany(ids: readonly string[]): Promise<readonly Lookup[]> {
+    return this.#lookUp(ids, false)
+  }
+
+  async #lookUp(ids: readonly string[], isFresh: boolean): Promise<readonly Lookup[]> {
     this.#assertOpen()
     if (ids.every(id => this.#isFinal(id))) return ids.map(id => this.#find(id) ?? unknown(id, ''))
     const trouble = await this.#sync()
+    if (trouble !== undefined && isFresh) throw trouble
     const missing = new Set(ids.filter(id => this.#projection.find(id) === undefined))
     const older = missing.size === 0 ? noStates : await this.#readOlder(missing)
     return ids.map(id => {
       const state = older.get(id)
       return (
-        this.#find(id) ?? (state === undefined ? unknown(id, trouble ?? this.#whyUnknown()) : { kind: 'state', state })
+        this.#find(id) ??
+        (state === undefined ? unknown(id, trouble?.message ?? this.#whyUnknown()) : { kind: 'state', state })
       )
     })
   }
@@ -245,14 +258,14 @@ export class RpcResults implements ResultStore {
   }
 
   /** Waits until all that was in the inbox by now was read here. Gives a reason when that cannot be had. */
-  async #sync(): Promise<string | undefined> {
+  async #sync(): Promise<BrokerTimeoutError | undefined> {
     try {
       await this.#fences.run()
       this.#assertOpen()
       return undefined
     } catch (error) {
       if (!(error instanceof BrokerTimeoutError)) throw error
-      return error.message
+      return error
     }
   }
 
