@@ -1,5 +1,6 @@
 /** Faults of tasks and messages that a worker survives, each told truly. */
 import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import type { StoredState } from '../../src/core/record.ts'
@@ -8,35 +9,38 @@ import { Project } from './support/project.ts'
 import { until } from './support/until.ts'
 import { publishRaw } from './support/wire.ts'
 
-// a priority that no broker has: what follows cannot be published, however often it is tried
-const linked = { task: 'tiny', args: [], kwargs: {}, options: { priority: 42 }, subtask_type: null, immutable: false }
-const impossible = JSON.stringify([[1], {}, { callbacks: [linked], errbacks: [linked], chain: null, chord: null }])
+// its next attempt has a priority that no broker here takes: it cannot be published, however often it is tried
+const impossible = { task: 'again', body: '[[], {}, {}]', priority: 42 }
+const again = `import { Lovage } from 'lovage'
+export const app = new Lovage('again')
+app.task('again', task => {
+  throw task.retry({ countdownMs: 0 })
+})
+app.task('tiny', (_task, n: number) => n)
+`
 
-test('a task whose end can never be written is parked with the reason, and the worker goes on', async () => {
-  const project = new Project()
-  const worker = await project.worker()
-  const id = await publishRaw(project, { body: impossible })
-  expect((await project.reaches(id, 'FAILURE')).value).toMatch(/InvalidArgumentError.*priority.*42/)
-  await worker.line(/parked: its end could not be recorded: .*42/)
-  expect((await project.lovage('-A', 'tasks.ts', 'dead', 'list')).out).toMatch(/its end could not be recorded/)
-  expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 0, delayed: 0, unsettled: 0 })
-  const { id: next } = await project.app.sendTask('tiny', [1])
-  await project.reaches(next, 'SUCCESS')
-}, 30_000)
-
-test('of a task whose end is written and can never be followed by what is linked, the end stays and the message is parked', async () => {
-  const project = new Project()
-  const results = { LOVAGE_RESULT_BACKEND: `sqlite:${project.root}/results.db` }
-  const worker = await project.worker({ env: results })
-  const id = await publishRaw(project, { body: impossible })
-  await worker.line(/cannot be settled: .*42.* Its end is kept, and its message is among the dead letters/)
-  const { items } = await (await project.backend()).broker.parked()
-  expect(items).toMatchObject([{ id, reason: expect.stringMatching(/what was to follow it could not be sent: .*42/) }])
-  expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 0, delayed: 0, unsettled: 0 })
-  const db = new DatabaseSync(`${project.root}/results.db`)
-  expect(db.prepare('SELECT state FROM tasks WHERE id = ?').get(id)).toMatchObject({ state: 'SUCCESS' })
-  db.close()
-}, 30_000)
+test.each([
+  ['', {}],
+  [', its results in another file', { LOVAGE_RESULT_BACKEND: 'sqlite:results.db' }],
+])(
+  'a task whose end can never be written is parked with the reason, and the worker goes on%s',
+  async (_where, env) => {
+    const project = new Project({ tasks: again })
+    const worker = await project.worker({ env })
+    const id = await publishRaw(project, impossible)
+    await worker.line(/parked: its end could not be recorded: .*42/)
+    expect((await project.lovage('-A', 'tasks.ts', 'dead', 'list')).out).toMatch(/its end could not be recorded/)
+    expect(await project.app.queue('celery').stats()).toMatchObject({ ready: 0, delayed: 0, unsettled: 0 })
+    const file = Object.keys(env).length > 0 ? join(project.root, 'results.db') : project.database
+    const db = new DatabaseSync(file)
+    const row = db.prepare('SELECT state, value FROM tasks WHERE id = ?').get(id)
+    expect(row).toMatchObject({ state: 'FAILURE', value: expect.stringMatching(/InvalidArgumentError.*priority.*42/) })
+    db.close()
+    const { id: next } = await project.app.sendTask('tiny', [1])
+    await worker.line(new RegExp(`${next}.*succeeded`))
+  },
+  30_000,
+)
 
 const racing = `import { Lovage } from 'lovage'
 export const app = new Lovage('races')

@@ -9,6 +9,7 @@ export interface RawMessage {
   readonly body?: Uint8Array | string
   readonly contentType?: string
   readonly contentEncoding?: string
+  readonly priority?: number
 }
 
 /** Publishes past every check of the app. @returns the id of the task. */
@@ -20,9 +21,10 @@ export async function publishRaw(project: Project, raw: RawMessage): Promise<str
     body = '[[1], {}, {}]',
     contentType = 'application/json',
     contentEncoding = 'utf-8',
+    priority,
   } = raw
   const message: WireMessage = {
-    properties: { contentType, contentEncoding, correlationId: id, deliveryMode: 2 },
+    properties: { contentType, contentEncoding, correlationId: id, deliveryMode: 2, priority },
     headers: headers ?? { lang: 'py', id, task, retries: 0, root_id: id },
     body,
   }

@@ -4,10 +4,11 @@ import { Lovage } from '../../../src/index.ts'
 import { internals } from '../../../src/app/internals.ts'
 import { joinBackend, type Backend } from '../../../src/backend.ts'
 import type { Delivery, Reply, SettleOutcome } from '../../../src/broker.ts'
+import { InvalidArgumentError } from '../../../src/core/errors.ts'
 import { openMemory, type MemoryConnection, type MemoryRegistry } from '../../../src/drivers/memory/memory.ts'
 import { Outcome } from '../../../src/worker/outcome.ts'
 import { settlementFor } from '../../../src/worker/settlement.ts'
-import { decodeTaskHeaders } from '../../../src/protocol/task-message.ts'
+import { decodeTaskHeaders, encodeTask } from '../../../src/protocol/task-message.ts'
 import { readWorkflow } from '../../../src/protocol/workflow.ts'
 import { Worker } from '../../../src/worker/worker.ts'
 
@@ -206,3 +207,34 @@ it('does not run the second copy of an attempt that waits here while the first o
   giveBack()
   await Promise.all([first.backend.close(), second.backend.close()])
 })
+
+it('keeps an end that is written, and parks its message, when what is linked to it is refused for ever', async () => {
+  const { connect } = await setUp()
+  const { backend: plain, transport } = await connect()
+  const refusing: Backend = { ...plain, settle: settlement => refuseSuccessors(plain, settlement) }
+  const app = new Lovage('test')
+  app.task('task', () => 1)
+  const giveBack = internals(app).takeOver(refusing)
+  const linked = { task: 'next', args: [], kwargs: {}, options: {}, subtask_type: null, immutable: false }
+  const body = JSON.stringify([[], {}, { callbacks: [linked], errbacks: null, chain: null, chord: null }])
+  const id = 'linked'
+  const message = encodeTask({ id, task: 'task', retries: 0, rootId: id, headers: {} }, body)
+  await plain.publish([{ id, queue: 'celery', message }])
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const events = { unsettled: (_run: unknown, _error: Error, fate: string) => resolve(fate) }
+  const worker = new Worker(app, { pool: 'inline', logger: silent, events })
+  await worker.start()
+  expect(await promise).toBe('Its end is kept, and its message is among the dead letters')
+  await worker.stop()
+  giveBack()
+  expect(await plain.results.get(id)).toMatchObject({ kind: 'state', state: { state: 'SUCCESS' } })
+  const { items } = await transport.broker.parked()
+  expect(items).toMatchObject([{ id, reason: 'what was to follow it could not be sent: no such queue' }])
+})
+
+/** A broker that takes the record and refuses, for good, what is to follow. */
+async function refuseSuccessors(backend: Backend, settlement: Settlement): Promise<SettleOutcome> {
+  if ((settlement.successors ?? []).length === 0) return backend.settle(settlement)
+  if (settlement.record !== undefined) await backend.results.put(settlement.record)
+  throw new InvalidArgumentError('no such queue')
+}
