@@ -7,6 +7,7 @@ import { Lovage } from 'lovage'
 import { internals } from '../../packages/lovage/src/app/internals.ts'
 import type { StoredState } from '../../packages/lovage/src/core/record.ts'
 import type { FinalState, Histories } from './checkers/histories.ts'
+import { ofWorkers } from './checkers/impairments.ts'
 import { drain } from './drain.ts'
 import { drivers } from './drivers/all.ts'
 import type { ChaosDriver, Left, RunningDriver } from './drivers/driver.ts'
@@ -101,10 +102,7 @@ function environment(settings: Settings, project: Project, running: RunningDrive
 async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Histories> {
   const read = <T>(prefix: string): T[] => readHistories<T>(project.histories, prefix)
   const producers = read<ProducerLine>('producer-')
-  const workers = new Set(fleet.faults.filter(({ role }) => role === 'worker').map(({ pid }) => pid))
-  const effects = read<EffectLine>('effects-').map(line => {
-    return workers.has(line.pid) ? line : { ...line, pid: line.parent }
-  })
+  const effects = ofWorkers(read<EffectLine>('effects-'), fleet.faults)
   const ids = [...new Set([...producers, ...effects].map(({ id }) => id))]
   const finals = await readFinals(app, ids)
   const kept = openHistory(project.histories, 'finals')

@@ -1,6 +1,7 @@
 /** The checkers, on histories written by hand: good ones pass, each bad one is named. */
 import { describe, expect, test } from 'vitest'
 import type { FinalState, Histories } from '../src/checkers/histories.ts'
+import { ofWorkers } from '../src/checkers/impairments.ts'
 import { checkMonotonicRegister } from '../src/checkers/monotonic-register.ts'
 import { checkOnceRules } from '../src/checkers/once-rules.ts'
 import { checkTotalQueue } from '../src/checkers/total-queue.ts'
@@ -168,6 +169,14 @@ describe('once', () => {
     expect(check({ effects: twice, faults: [fault('full', 0, 20)] })).toEqual([])
     expect(check({ effects: twice, faults: [fault('kill', 1, 40)] })).toEqual(['ran twice without a cause'])
     expect(check({ effects: twice, faults: [fault('kill', 3, 20)] })).toEqual(['ran twice without a cause'])
+  })
+
+  test('pids come again: neither is a new worker gone, nor does it stand for the process a suspect ran in', () => {
+    const reused = [fault('kill', 1, 1), fault('start', 1, 5)]
+    expect(check({ effects: twice, faults: reused })).toEqual(['ran twice without a cause'])
+    const alone = [effect('start', 'a', { pid: 7, parent: 1, at: 10 }), effect('start', 'a', { pid: 2, at: 30 })]
+    const faults = [fault('start', 1, 0), fault('kill', 1, 20), fault('start', 7, 50)]
+    expect(check({ effects: ofWorkers(alone, faults), faults })).toEqual([])
   })
 
   test('each attempt of a retried task runs once', () => {

@@ -1,5 +1,5 @@
 /** Which process was disturbed when: what may be the cause of a task's running twice. */
-import type { FaultLine } from '../programs/history.ts'
+import type { EffectLine, FaultLine } from '../programs/history.ts'
 
 /** Who was frozen knows no better for so long after it goes on. */
 const afterThawMs = 2000
@@ -25,6 +25,8 @@ export class Impairments {
   #add({ k, pid = 0, at }: FaultLine): void {
     const spans = this.#spans.get(pid) ?? []
     this.#spans.set(pid, spans)
+    // the pid of one that is gone, given to another
+    if (k === 'start') end(spans, 'gone', at)
     if (k === 'kill' || k === 'stop' || k === 'died') spans.push({ kind: 'gone', from: at, to: Infinity })
     if (k === 'freeze') spans.push({ kind: 'frozen', from: at, to: Infinity })
     if (k === 'thaw') end(spans, 'frozen', at + afterThawMs)
@@ -49,4 +51,10 @@ function end(spans: Span[], kind: Span['kind'], to: number): void {
   const index = spans.findLastIndex(span => span.kind === kind && span.to === Infinity)
   const span = spans[index]
   if (span !== undefined) spans[index] = { ...span, to }
+}
+
+/** Where a suspect ran alone, in a process whose parent is the worker, the worker stands for it. Pids come again: parents tell. */
+export function ofWorkers(effects: readonly EffectLine[], faults: readonly FaultLine[]): EffectLine[] {
+  const workers = new Set(faults.filter(({ role }) => role === 'worker').map(({ pid }) => pid))
+  return effects.map(line => (workers.has(line.parent) ? { ...line, pid: line.parent } : line))
 }
