@@ -81,7 +81,9 @@ export class RabbitControl {
   async #call(input: string, attempt = 1): Promise<string> {
     const { cookie, distPort } = this.address
     const env = environment(this.address)
-    const call = run('erl_call', ['-address', `127.0.0.1:${distPort}`, '-c', cookie, '-r', '-e'], { env })
+    // the random name of -r is drawn from the second: of two callers at once, the server turns one away
+    const caller = `caller-${randomBytes(8).toString('hex')}`
+    const call = run('erl_call', ['-address', `127.0.0.1:${distPort}`, '-c', cookie, '-h', caller, '-e'], { env })
     // one that ended unheard is told of by its exit code
     call.child.stdin?.on('error', () => undefined)
     call.child.stdin?.end(input)

@@ -29,6 +29,10 @@ function finals(states: Readonly<Record<string, FinalState>>): Histories['finals
   return new Map(Object.entries(states))
 }
 
+function fault(k: FaultLine['k'], pid: number, at: number): FaultLine {
+  return { k, pid, at, role: 'worker' }
+}
+
 describe('the total queue', () => {
   const done = { producers: sent('a'), effects: [effect('start', 'a'), effect('end', 'a')] }
 
@@ -159,7 +163,6 @@ describe('the monotonic register', () => {
 describe('once', () => {
   const check = (histories: Partial<Histories>): readonly string[] =>
     checkOnceRules({ ...nothing, ...histories }).violations.map(({ rule }) => rule)
-  const fault = (k: FaultLine['k'], pid: number, at: number): FaultLine => ({ k, pid, at, role: 'worker' })
   const twice = [effect('start', 'a', { at: 10 }), effect('start', 'a', { pid: 2, at: 30 })]
 
   test('a second run takes a cause: the first one’s worker died, was frozen, or nobody could write', () => {
@@ -227,7 +230,7 @@ describe('once', () => {
 })
 
 describe('recovery', () => {
-  const kill = (pid: number, at: number): FaultLine => ({ k: 'kill', role: 'worker', pid, at })
+  const kill = (pid: number, at: number) => fault('kill', pid, at)
   const effects = [
     effect('start', 'a', { at: 10 }),
     effect('start', 'b', { at: 11 }),
@@ -243,6 +246,21 @@ describe('recovery', () => {
   test('set apart: another worker was killed meanwhile', () => {
     const found = measureRecovery({ ...nothing, effects, faults: [kill(1, 5000), kill(3, 5050)] }, 'kill')
     expect(found).toMatchObject({ count: 0, p50: undefined, setApart: 1 })
+  })
+
+  test('set apart: another worker was away meanwhile', () => {
+    const measure = (...faults: FaultLine[]) => measureRecovery({ ...nothing, effects, faults }, 'kill')
+    expect(measure(fault('freeze', 3, 10), kill(1, 5000))).toMatchObject({ count: 0, setApart: 1 })
+    expect(measure(fault('freeze', 3, 10), fault('thaw', 3, 4500), kill(1, 5000))).toMatchObject({ setApart: 1 })
+    expect(measure(fault('start', 3, 10), kill(1, 5000))).toMatchObject({ setApart: 1 })
+    expect(measure({ k: 'full', at: 10 }, kill(1, 5000))).toMatchObject({ setApart: 1 })
+    expect(measure({ k: 'full', at: 10 }, { k: 'free', at: 20 }, kill(1, 5000))).toMatchObject({ count: 1 })
+    const faults = [fault('freeze', 3, 10), fault('thaw', 3, 20), fault('start', 1, 0), fault('ready', 1, 5)]
+    // its own replacement is meant to be away
+    expect(measure(...faults, kill(1, 5000), fault('start', 8, 5001), fault('ready', 8, 5600))).toMatchObject({
+      count: 1,
+      setApart: 0,
+    })
   })
 
   test('set apart: it had met a death before', () => {
