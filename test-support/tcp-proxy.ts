@@ -58,10 +58,17 @@ export class TcpProxy {
     }
   }
 
-  /** The link is back: what was silenced is as dead as after a long time, new connections pass. */
-  heal(): void {
+  /**
+   * The link is back: new connections pass. What was silenced is as dead as after a long time.
+   * @param options mute: nobody is told so, as by a firewall that has forgotten them; else they end with a reset
+   */
+  heal({ mute = false }: { readonly mute?: boolean } = {}): void {
     this.#isSilent = false
-    this.cut()
+    if (!mute) return this.cut()
+    for (const { client, server } of this.#pairs) {
+      // what either end still says is swallowed, and its end is not passed on
+      for (const socket of [client, server]) socket.removeAllListeners('data').removeAllListeners('close').resume()
+    }
   }
 
   /** Ends every connection with a reset. */
