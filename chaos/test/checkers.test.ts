@@ -5,6 +5,7 @@ import { ofWorkers } from '../src/checkers/impairments.ts'
 import { checkMonotonicRegister } from '../src/checkers/monotonic-register.ts'
 import { checkOnceRules } from '../src/checkers/once-rules.ts'
 import { checkTotalQueue } from '../src/checkers/total-queue.ts'
+import { absent } from '../src/programs/history.ts'
 import type { EffectLine, FaultLine, Kind, ProducerLine, SeenLine } from '../src/programs/history.ts'
 import { measureRecovery } from '../src/recovery.ts'
 
@@ -153,6 +154,21 @@ describe('the monotonic register', () => {
     const ready = seen([0, 1, 5, 9], 'SUCCESS', end)
     expect(check(ready, seen([0, 2, 2, 1], 'STARTED'))).toEqual(['regressed'])
     expect(check(ready, { ...ready, value: 'y' })).toEqual(['regressed', 'disagreement'])
+  })
+
+  test('absent after anybody has seen it, unless it is old enough to be forgotten', () => {
+    const pending = seen([0, 0, 0, 1], 'PENDING', { at: 10 })
+    const ready = seen([0, 1, 5, 9], 'SUCCESS', { ...end, at: 20 })
+    expect(check(absent('store-1', 'a', 5), pending)).toEqual([])
+    // asked for before, answered after: it may have been true
+    expect(check(pending, absent('store-1', 'a', 10))).toEqual([])
+    expect(check(pending, absent('store-1', 'a', 11))).toEqual(['regressed'])
+    expect(check(pending, absent('poll-2', 'a', 11), ready)).toEqual(['regressed'])
+    expect(check(pending, absent('poll-2', 'b', 11))).toEqual([])
+    const day = 86_400_000
+    expect(check(pending, ready, absent('poll-2', 'a', 19 + day))).toEqual(['regressed'])
+    expect(check(pending, ready, absent('poll-2', 'a', 20 + day))).toEqual([])
+    expect(check(pending, absent('poll-2', 'a', 20 + day))).toEqual(['regressed'])
   })
 
   test('an end that the store does not have', () => {

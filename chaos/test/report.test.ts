@@ -1,6 +1,7 @@
 /** What a run comes to, when hardly anything happened in it, and when it was to find a bug. */
 import { expect, test } from 'vitest'
 import type { Histories } from '../src/checkers/histories.ts'
+import { absent } from '../src/programs/history.ts'
 import { formatReport, judge, type Report } from '../src/report.ts'
 import { parseSettings } from '../src/settings.ts'
 
@@ -36,6 +37,7 @@ test.each<[what: string, without: Partial<Histories>]>([
   ['no task was acknowledged', { producers: [{ k: 'try', id: 'a', kind: 'quick', at: 0 }] }],
   ['no task was acknowledged', { producers: whole.producers.map(line => ({ ...line, at: 11 })) }],
   ['no reader saw a task', { seen: [] }],
+  ['no reader saw a task', { seen: [absent('r', 'a', 0)] }],
   ['no worker was killed', { faults: whole.faults.filter(({ k }) => k !== 'kill') }],
   ['no worker was frozen', { faults: whole.faults.filter(({ k }) => k !== 'freeze') }],
 ])('%s: that proves nothing, whatever else holds', (what, without) => {

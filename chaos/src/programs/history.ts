@@ -38,7 +38,13 @@ export interface SeenLine {
   readonly ready: boolean
   /** Of a ready state: what is kept with it, shortened to a hash. */
   readonly value?: string
+  /** When it was shown; of ABSENT: when it was asked for. */
   readonly at: number
+}
+
+/** That there is no such task: below every version of it. */
+export function absent(observer: string, id: string, askedAt: number): SeenLine {
+  return { observer, id, state: 'ABSENT', version: [-1], ready: false, at: askedAt }
 }
 
 /** What was done to a process, and what became of it; `full` and `free`: the disk; `server`: a fault of the driver's own. */

@@ -11,7 +11,7 @@ import { Lovage, type Snapshot } from 'lovage'
 import type { internals as internalsOf } from '../../../packages/lovage/src/app/internals.ts'
 import type { Backend } from '../../../packages/lovage/src/backend.ts'
 import type { StoredState } from '../../../packages/lovage/src/core/record.ts'
-import { openHistory, type ProducerLine, type SeenLine } from './history.ts'
+import { absent, openHistory, type ProducerLine, type SeenLine } from './history.ts'
 import { seededRandom } from './random.ts'
 
 interface Inside {
@@ -105,9 +105,14 @@ function settled(id: string): void {
 /** Asks for some that go on, and for some that are over: those must not change any more. */
 async function look(): Promise<void> {
   const ids = [...open_, ...finals].filter(() => random.next() < 0.2)
+  // who asked before the task was there may be told so after others have seen it
+  const askedAt = Date.now()
   try {
-    for (const lookup of await backend.results.getMany(ids))
+    for (const [index, lookup] of (await backend.results.getMany(ids)).entries()) {
+      const id = ids[index] ?? ''
       if (lookup.kind === 'state') history.write(seen('poll', lookup.state))
+      if (lookup.kind === 'absent') history.write(absent(`poll-${process.pid}`, id, askedAt))
+    }
   } catch {
     // a full disk, a lock: the next look
   }
