@@ -60,6 +60,7 @@ export function judge({ histories, troubles, settings, driver }: Evidence): Repo
       ...troubles.map(what => ({ rule: 'trouble', what })),
       ...empty(histories, settings),
       ...ownDeaths(histories),
+      ...badEnds(histories),
       ...queue.violations,
       ...register.violations,
       ...once.violations,
@@ -93,13 +94,39 @@ function ownDeaths({ faults }: Histories): Violation[] {
   let outageUntil = 0
   const violations: Violation[] = []
   for (const { k, role, pid, note, at } of faults) {
-    if (k === 'full') outageUntil = Infinity
-    if (k === 'free') outageUntil = at + afterOutageMs
-    if (k === 'server') outageUntil = at + 5 * afterOutageMs
+    outageUntil = outageAfter(k, at) ?? outageUntil
     if (k === 'died' && at > outageUntil)
       violations.push({ rule: 'died by itself', what: `${role} ${pid} ended with ${note}` })
   }
   return violations
+}
+
+/**
+ * A process that was told to stop, and ended as one that failed. A stop is a 0, also of a worker whose tasks took longer
+ * than `--shutdown-timeout`: these are given back. One that was not ready need not listen yet.
+ */
+function badEnds({ faults }: Histories): Violation[] {
+  let outageUntil = 0
+  const ready = new Set<number>()
+  const stoppedAt = new Map<number, number>()
+  const violations: Violation[] = []
+  for (const { k, role, pid = 0, note, at } of faults) {
+    outageUntil = outageAfter(k, at) ?? outageUntil
+    if (k === 'start') ready.delete(pid)
+    if (k === 'ready') ready.add(pid)
+    if (k === 'stop') stoppedAt.set(pid, at)
+    const isClean = note === '0' || (note === 'SIGTERM' && !ready.has(pid))
+    if (k === 'exit' && !isClean && (stoppedAt.get(pid) ?? at) > outageUntil)
+      violations.push({ rule: 'stopped badly', what: `${role} ${pid} was told to stop and ended with ${note}` })
+  }
+  return violations
+}
+
+/** Until when a process may end of a full disk, or of no server, when this has happened. */
+function outageAfter(k: FaultKind, at: number): number | undefined {
+  if (k === 'full') return Infinity
+  if (k === 'free') return at + afterOutageMs
+  return k === 'server' ? at + 5 * afterOutageMs : undefined
 }
 
 const shownViolations = 10

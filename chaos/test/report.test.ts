@@ -1,7 +1,7 @@
 /** What a run comes to, when hardly anything happened in it, and when it was to find a bug. */
 import { expect, test } from 'vitest'
 import type { Histories } from '../src/checkers/histories.ts'
-import { absent } from '../src/programs/history.ts'
+import { absent, type FaultLine } from '../src/programs/history.ts'
 import { formatReport, judge, type Report } from '../src/report.ts'
 import { parseSettings } from '../src/settings.ts'
 
@@ -29,6 +29,10 @@ function report(histories: Histories, ...args: readonly string[]): Report {
   return judge({ histories, troubles: [], settings, driver: { recoveryGoalMs: 500 } })
 }
 
+function fault(k: FaultLine['k'], at: number, note = ''): FaultLine {
+  return { k, role: 'worker', pid: 1, at, note }
+}
+
 test('a run in which all of it happened, and all of it held', () => {
   expect(report(whole).violations).toEqual([])
 })
@@ -48,6 +52,22 @@ test('what was not asked for, or hardly, is not missed', () => {
   const calm = { ...whole, faults: [] }
   expect(report(calm, '--kills-per-minute', '0', '--freezes-per-minute', '0').violations).toEqual([])
   expect(report(calm, '--minutes', '0.1').violations).toEqual([])
+})
+
+test.each<[how: string, faults: FaultLine[], rules: string[]]>([
+  ['with 0', [fault('ready', 2), fault('stop', 5), fault('exit', 6, '0')], []],
+  ['with an error', [fault('ready', 2), fault('stop', 5), fault('exit', 6, '70')], ['stopped badly']],
+  ['of the signal', [fault('ready', 2), fault('stop', 5), fault('exit', 6, 'SIGTERM')], ['stopped badly']],
+  ['of the signal, before it listened', [fault('stop', 5), fault('exit', 6, 'SIGTERM')], []],
+  ['with an error, on a full disk', [fault('stop', 5), { k: 'full', at: 6 }, fault('exit', 7, '75')], []],
+  [
+    'with an error, long after it',
+    [{ k: 'free', at: 2 }, fault('stop', 9000), fault('exit', 9001, '75')],
+    ['stopped badly'],
+  ],
+])('a process that was told to stop ends %s', (_, faults, rules) => {
+  const given = { ...whole, faults: [...whole.faults, fault('start', 1), ...faults] }
+  expect(report(given).violations.map(({ rule }) => rule)).toEqual(rules)
 })
 
 test('a seeded bug is found by a rule of its own, and by no other', () => {
