@@ -113,6 +113,31 @@ describe('the total queue', () => {
   })
 })
 
+describe('an end in REVOKED has a cause', () => {
+  const check = (
+    kind: Kind,
+    more: { readonly expiresFrom?: number } = {},
+    ...lines: ProducerLine[]
+  ): readonly string[] => {
+    const producers = [...sent('a', kind).map(line => (line.k === 'try' ? { ...line, ...more } : line)), ...lines]
+    const states = { a: { ...success(20), state: 'REVOKED', error: 'TaskRevokedError' } }
+    return checkTotalQueue({ ...nothing, producers, finals: finals(states) }).violations.map(({ rule }) => rule)
+  }
+
+  test('it was revoked before, confirmed or not', () => {
+    expect(check('doomed', {}, { k: 'revoking', id: 'a', at: 20 })).toEqual([])
+    expect(check('doomed', {}, { k: 'revoking', id: 'a', at: 21 })).toEqual(['wrong end'])
+    expect(check('doomed', {}, { k: 'revoking', id: 'b', at: 5 })).toEqual(['wrong end'])
+    expect(check('doomed')).toEqual(['wrong end'])
+  })
+
+  test('it had expired', () => {
+    expect(check('expiring', { expiresFrom: 20 })).toEqual([])
+    expect(check('expiring', { expiresFrom: 21 })).toEqual(['wrong end'])
+    expect(check('expiring')).toEqual(['wrong end'])
+  })
+})
+
 describe('the monotonic register', () => {
   const seen = (version: readonly number[], state: string, more: Partial<SeenLine> = {}): SeenLine => {
     return { observer: 'store-1', id: 'a', state, version, ready: false, at: 0, ...more }

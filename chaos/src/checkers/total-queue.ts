@@ -2,7 +2,7 @@
  * The total queue, after Jepsen: whatever was acknowledged comes out, and nothing comes out that was not put in. To come
  * out is to end in a final state that is true: SUCCESS of work that was done, or an end that says why there is none.
  */
-import type { Kind } from '../programs/history.ts'
+import type { Kind, ProducerLine } from '../programs/history.ts'
 import { groupBy, type FinalState, type Histories, type Violation } from './histories.ts'
 import { Impairments } from './impairments.ts'
 
@@ -40,6 +40,7 @@ export function checkTotalQueue({ producers, effects, faults, finals }: Historie
     done.set(id, Math.max(count, done.get(id) ?? 0))
   }
 
+  const revokableAt = revokableFrom(producers)
   const violations: Violation[] = []
   const report = (rule: string, id: string, what: string): number => violations.push({ rule, id, what })
   for (const id of acknowledged) {
@@ -52,7 +53,7 @@ export function checkTotalQueue({ producers, effects, faults, finals }: Historie
     else if (refused.has(id)) report('unexpected', id, 'its publish said that it is not queued')
   }
   for (const [id, final] of finals) {
-    const why = whyWrong(kinds.get(id), final)
+    const why = whyWrong(kinds.get(id), final, revokableAt.get(id))
     if (why !== undefined) report('wrong end', id, why)
   }
   for (const id of blamedWithoutADeath({ effects, faults, finals }))
@@ -94,10 +95,22 @@ function whyLost(final: FinalState | undefined, wasDone: boolean): string | unde
   return final.state === 'SUCCESS' && !wasDone ? 'its SUCCESS is of work that nobody did' : undefined
 }
 
-/** An end that this kind of task cannot come to. */
-function whyWrong(kind: Kind | undefined, { state, error }: FinalState): string | undefined {
+/** From when on a task may be REVOKED, by id: somebody asks for it, or it may have expired. */
+function revokableFrom(producers: readonly ProducerLine[]): Map<string, number> {
+  const from = new Map<string, number>()
+  for (const line of producers) {
+    if (line.k === 'revoking') from.set(line.id, line.at)
+    if (line.k === 'try' && line.expiresFrom !== undefined) from.set(line.id, line.expiresFrom)
+  }
+  return from
+}
+
+/** An end that this kind of task cannot come to, or not yet. */
+function whyWrong(kind: Kind | undefined, final: FinalState, revokableAt = Infinity): string | undefined {
+  const { state, error, readyAt = 0 } = final
   if (state === 'FAILURE' && kind !== 'broken' && error !== 'WorkerLostError')
     return `${kind} ended in FAILURE: ${error}`
-  if (state === 'REVOKED' && kind !== 'doomed' && kind !== 'expiring') return `${kind} ended in REVOKED`
+  if (state === 'REVOKED' && readyAt < revokableAt)
+    return `${kind} ended in REVOKED at ${readyAt}; it could not before ${revokableAt}`
   return state === 'SUCCESS' && kind === 'broken' ? 'broken ended in SUCCESS' : undefined
 }

@@ -9,12 +9,24 @@ import { join } from 'node:path'
 /** What a task is for; one for each name in tasks.ts. */
 export type Kind = 'quick' | 'nap' | 'steps' | 'flaky' | 'delayed' | 'early' | 'doomed' | 'expiring' | 'long' | 'broken'
 
-/** A producer's line. `no`: the publish was rejected, and what it said of the message. */
+/**
+ * A producer's line. `no`: the publish was rejected, and what it said of the message. `revoking` is written before the
+ * revoke is asked for, `revoked` when it is confirmed. Of an expiry: the earliest and, once it is sent, the latest.
+ */
 export type ProducerLine =
-  | { readonly k: 'try'; readonly id: string; readonly kind: Kind; readonly at: number; readonly notBefore?: number }
+  | Attempt
   | { readonly k: 'ok'; readonly id: string; readonly at: number; readonly expiresAt?: number }
   | { readonly k: 'no'; readonly id: string; readonly at: number; readonly accepted: 'no' | 'unknown' }
-  | { readonly k: 'revoked'; readonly id: string; readonly at: number }
+  | { readonly k: 'revoking' | 'revoked'; readonly id: string; readonly at: number }
+
+interface Attempt {
+  readonly k: 'try'
+  readonly id: string
+  readonly kind: Kind
+  readonly at: number
+  readonly notBefore?: number
+  readonly expiresFrom?: number
+}
 
 /** A task's line: one run of it begins, has done its work, or was cut short. `pid`: the process it runs in. */
 export interface EffectLine {
@@ -53,6 +65,7 @@ export interface FaultLine {
   readonly role?: 'worker' | 'producer' | 'reader'
   readonly pid?: number
   readonly at: number
+  /** For people; of `exit` and `died`: the exit code, or the signal. */
   readonly note?: string
 }
 

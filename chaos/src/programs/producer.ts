@@ -47,13 +47,16 @@ async function sendOne(): Promise<void> {
   const id = randomUUID()
   const at = Date.now()
   const { countdownMs, expiresInMs } = options
-  history.write({ k: 'try', id, kind, at, ...(countdownMs === undefined ? {} : { notBefore: at + countdownMs }) })
+  const due = countdownMs === undefined ? {} : { notBefore: at + countdownMs }
+  const expiresFrom = expiresInMs === undefined ? {} : { expiresFrom: at + expiresInMs }
+  history.write({ k: 'try', id, kind, at, ...due, ...expiresFrom })
   try {
     const result = await app.sendTask(kind, args, {}, { ...options, taskId: id })
     const acknowledgedAt = Date.now()
     const expiry = expiresInMs === undefined ? {} : { expiresAt: acknowledgedAt + expiresInMs }
     history.write({ k: 'ok', id, at: acknowledgedAt, ...expiry })
     if (kind !== 'doomed') return
+    history.write({ k: 'revoking', id, at: Date.now() })
     await result.revoke()
     history.write({ k: 'revoked', id, at: Date.now() })
   } catch (error) {
