@@ -2,10 +2,8 @@
  * `npm run faults [-- --fault N] [--only TEXT]`: every test of packages/lovage/test/faults in its long form. `npm test` has
  * the same tests with less of everything. What each fault's number means, and what is promised: docs/faults.md.
  */
-import { spawnSync } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { runVitest } from './run-node.js'
 
 const help = `npm run faults [-- --fault N] [--only TEXT]
 
@@ -15,11 +13,12 @@ Breaks things and looks what becomes of the tasks: every test of packages/lovage
 
 Some need root, strace, libfaketime or Python on Linux; without them they are skipped, and say so. With CI set, what is
 missing is installed, or the run fails. It takes about half an hour.
-Exit code: 0 when all passed, 1 when one did not or none was run, 64 for a wrong option.`
+Exit code: 0 when all passed, 1 when one did not or none was run, 64 for a wrong option, 128 and its
+number for a signal.`
 
 const wanted = options()
 if (wanted === undefined) console.log(help)
-else process.exitCode = run(wanted)
+else process.exitCode = await run(wanted)
 
 function options() {
   try {
@@ -38,15 +37,9 @@ function options() {
   }
 }
 
-function run({ fault, only }) {
-  const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
-  const args = [vitest, 'run', '--project', 'faults']
+async function run({ fault, only }) {
+  const args = ['--project', 'faults']
   if (fault !== undefined) args.push('-t', `faults? (\\d+, )*${fault}\\b`)
   else if (only !== undefined) args.push('-t', only.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`))
-  const { status } = spawnSync(process.execPath, args, {
-    cwd: dirname(import.meta.dirname),
-    stdio: 'inherit',
-    env: { ...process.env, LOVAGE_LONG: '1', LOVAGE_MUST_TEST: '1' },
-  })
-  return status ?? 1
+  return await runVitest(args, { ...process.env, LOVAGE_LONG: '1', LOVAGE_MUST_TEST: '1' })
 }

@@ -2,10 +2,8 @@
  * `npm run fuzz [-- --minutes M] [--seed S] [--only TEXT]`: the properties of packages/lovage/test/fuzz, in rounds, each with
  * the next seed, until the time is over or one fails. What failed is added, shrunk, to packages/lovage/test/fuzz/corpus.
  */
-import { spawnSync } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
-import { join, dirname } from 'node:path'
+import { runVitest } from './run-node.js'
 
 const help = `npm run fuzz [-- --minutes M] [--seed S] [--only TEXT]
 
@@ -15,7 +13,8 @@ Plays the properties of packages/lovage/test/fuzz with random cases, in rounds, 
   --only TEXT  only tests whose name holds TEXT
 
 A case that fails is shrunk, shown, and added to packages/lovage/test/fuzz/corpus: commit it with the mended code.
-Exit code: 0 when all held, 1 when one did not or none was played, 64 for a wrong option.`
+Exit code: 0 when all held, 1 when one did not or none was played, 64 for a wrong option, 128 and its
+number for a signal.`
 
 /** Of each property in one round. */
 const roundMs = 5000
@@ -49,25 +48,16 @@ if (given === undefined) {
   process.exit(0)
 }
 
-const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
 const endsAt = Date.now() + given.minutes * 60_000
 for (let round = 0; round === 0 || Date.now() < endsAt; round++) {
   const seed = (given.seed + round) % 0x7fffffff
   console.log(`\nround ${round + 1}: npm run fuzz -- --seed ${seed}`)
-  const { status } = spawnSync(
-    process.execPath,
-    [vitest, 'run', '--project', 'fuzz', ...(given.only === undefined ? [] : ['-t', given.only])],
-    {
-      cwd: dirname(import.meta.dirname),
-      stdio: 'inherit',
-      env: {
-        ...process.env,
-        FUZZ_SEED: String(seed),
-        FUZZ_MS: String(Math.max(200, Math.min(roundMs, (endsAt - Date.now()) / 20))),
-        FUZZ_KEEP: '1',
-        LOVAGE_MUST_TEST: '1',
-      },
-    },
-  )
-  if (status !== 0) process.exit(1)
+  const code = await runVitest(['--project', 'fuzz', ...(given.only === undefined ? [] : ['-t', given.only])], {
+    ...process.env,
+    FUZZ_SEED: String(seed),
+    FUZZ_MS: String(Math.max(200, Math.min(roundMs, (endsAt - Date.now()) / 20))),
+    FUZZ_KEEP: '1',
+    LOVAGE_MUST_TEST: '1',
+  })
+  if (code !== 0) process.exit(code)
 }
