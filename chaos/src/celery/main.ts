@@ -52,15 +52,20 @@ export async function runCelery(args: readonly string[]): Promise<number> {
   }
   const python = preparePython()
   const folder = mkdtempSync(join(tmpdir(), 'lovage-chaos-celery-'))
-  const redis = await startRedis(folder)
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+  // on a signal: after what writes there has been killed, see `goneWithUs`
+  process.once('exit', remove)
+  let redis: RedisServer | undefined
   try {
+    redis = await startRedis(folder)
     mkdirSync(join(folder, 'histories'))
     const env = { ...process.env, CHAOS_REDIS: redis.url, CHAOS_HISTORIES: join(folder, 'histories') }
     await compare({ settings, folder, python, env, redis })
     return 0
   } finally {
-    await redis.stop()
-    rmSync(folder, { recursive: true, force: true })
+    await redis?.stop()
+    process.off('exit', remove)
+    remove()
   }
 }
 

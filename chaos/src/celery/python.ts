@@ -3,6 +3,7 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { goneWithUs } from './gone-with-us.ts'
 
 const home = resolve(import.meta.dirname, '../../../node_modules/.cache/lovage-chaos/celery')
 
@@ -22,8 +23,9 @@ export function preparePython(): Python {
   if (!existsSync(join(home, 'bin/celery'))) install(path)
   const run: Python['run'] = async (script, args, env) => {
     const file = join(import.meta.dirname, script)
-    const { stdout } = await promisify(execFile)(path, [file, ...args], { env, maxBuffer: 1 << 28 })
-    return stdout
+    const running = promisify(execFile)(path, [file, ...args], { env, maxBuffer: 1 << 28 })
+    void goneWithUs(running.child)
+    return (await running).stdout
   }
   return {
     path,

@@ -1,10 +1,11 @@
 /** A Redis of its own: a free port of the loopback, its data in a folder of ours. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { createConnection, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { goneWithUs } from './gone-with-us.ts'
 
 export interface RedisServer {
   readonly url: string
@@ -20,19 +21,19 @@ export async function startRedis(folder: string): Promise<RedisServer> {
   const settings = { port, bind: '127.0.0.1', dir: folder, appendonly: 'yes', appendfsync: 'everysec', save: '' }
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = spawn('redis-server', args, { stdio: ['ignore', log, log] })
-  const ended = once(child, 'exit')
-  const goneWithUs = (): void => void child.kill('SIGKILL')
-  process.once('exit', goneWithUs)
-  await answers(port)
-  return {
-    url: `redis://127.0.0.1:${port}/0`,
-    version,
-    async stop() {
-      process.off('exit', goneWithUs)
-      child.kill('SIGKILL')
-      await ended
-    },
+  closeSync(log)
+  const ended = goneWithUs(child)
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await ended
   }
+  try {
+    await answers(port)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { url: `redis://127.0.0.1:${port}/0`, version, stop }
 }
 
 function versionOf(): string {

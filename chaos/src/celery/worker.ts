@@ -1,9 +1,9 @@
 /** One Celery worker: the solo pool, late acknowledgement, one message at a time. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { goneWithUs } from './gone-with-us.ts'
 import type { Python } from './python.ts'
 
 /** What is not needed for running tasks is left off, so that it starts in a second. */
@@ -23,11 +23,8 @@ export class CeleryWorker {
       stdio: ['ignore', log, log],
     })
     closeSync(log)
-    this.#ended = once(this.#child, 'exit')
+    this.#ended = goneWithUs(this.#child)
     this.#effects = join(folder, `effects-${this.#child.pid}.jsonl`)
-    const goneWithUs = (): void => void this.#child.kill('SIGKILL')
-    process.once('exit', goneWithUs)
-    void this.#ended.then(() => process.off('exit', goneWithUs))
   }
 
   /** Resolves when it has written of its first task. @throws {Error} it ended, or took half a minute. */
