@@ -1,4 +1,7 @@
-/** Programs of the system that some faults need. In CI a missing one is installed, or the run fails; elsewhere it is said. */
+/**
+ * What of the system some faults need. In CI a missing program is installed, or the run fails; elsewhere it is said. What
+ * cannot be installed is a right: many a container's root may not mount. That is said, and counted as skipped, in CI too.
+ */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -26,8 +29,10 @@ export function hasPython(): boolean {
 
 /** Whether file systems can be mounted. */
 export function canMount(): boolean {
-  const can = isLinux && process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'true']).status === 0
-  if (!can) tell('file systems of a size of their own', 'root on Linux')
+  const isRoot = isLinux && process.getuid?.() === 0
+  const can = isRoot && spawnSync('unshare', ['-m', 'true']).status === 0
+  const need = isRoot ? 'a root that may mount: docker run --cap-add SYS_ADMIN' : 'root on Linux'
+  if (!can) tell('file systems of a size of their own', need)
   return can
 }
 
