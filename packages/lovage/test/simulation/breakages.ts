@@ -1,4 +1,7 @@
-/** Builds with one safety taken out: the checks must notice each. The chaos harness builds the same names into the real source. */
+/**
+ * Builds with one safety taken out: the checks must notice each. Most have a namesake in the chaos harness, which takes
+ * the same safety out of the real source, in the way that is possible there.
+ */
 export const breakages = {
   'ack-before-store': 'the message is acknowledged before its result is stored',
   'ack-on-receive': 'a delivery is acknowledged as soon as it is there',
