@@ -70,6 +70,23 @@ test.each<[how: string, faults: FaultLine[], rules: string[]]>([
   expect(report(given).violations.map(({ rule }) => rule)).toEqual(rules)
 })
 
+test('a recovery over its goal is marked, and fails no run', () => {
+  const late = report({
+    ...whole,
+    effects: [
+      { k: 'start', id: 'a', kind: 'quick', retries: 0, pid: 8, parent: 0, at: 2 },
+      { k: 'start', id: 'a', kind: 'quick', retries: 0, pid: 1, parent: 0, at: 5000 },
+      { k: 'end', id: 'a', kind: 'quick', retries: 0, pid: 1, parent: 0, at: 5001 },
+    ],
+    seen: [{ observer: 'r', id: 'a', state: 'SUCCESS', version: [0], ready: true, at: 5003 }],
+    faults: [fault('freeze', 0), fault('thaw', 1), { k: 'kill', role: 'worker', pid: 8, at: 2000 }],
+    finals: new Map([['a', { state: 'SUCCESS', ready: true, value: 'x', readyAt: 5002 }]]),
+  })
+  expect(late.violations).toEqual([])
+  expect(late.afterKill).toMatchObject({ count: 1, p99: 3000, goalMs: 500 })
+  expect(formatReport(late)).toContain('OVER the goal of 500 ms')
+})
+
 test('a seeded bug is found by a rule of its own, and by no other', () => {
   const lost = formatReport(report({ ...whole, finals: new Map() }, '--break', 'ack-before-store'))
   expect(lost.split('\n').at(-1)).toBe('Found as lost.')
