@@ -2,7 +2,7 @@
  * The tutorial on RabbitMQ with a stock Celery worker behind it, whose results are `rpc://`: where Celery's own client,
  * asked in two processes, answers PENDING, PROGRESS, PENDING, no row here ever steps back.
  */
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { hasRabbit, sharedRabbit } from '../../../../test-support/rabbitmq.ts'
 import { isLong } from '../faults/support/until.ts'
 import { findPythonCelery } from '../interop/protocol/python-celery.ts'
@@ -25,7 +25,13 @@ describe.runIf(hasChromium && hasRabbit)('no row of a Celery worker’s task eve
       const vhost = await rabbit.addVhost('tutorial')
       onTestFinished(() => rabbit.deleteVhost(vhost))
       const tutorial = new Tutorial(rabbit.url(vhost))
-      const [one, other] = await Promise.all([tutorial.web(), tutorial.web(), tutorial.celeryWorker(python, 8)])
+      const celery = tutorial.celeryWorker(python, 8)
+      const [one, other, worker] = await Promise.all([tutorial.web(), tutorial.web(), celery])
+      // what they said is gone with the test, and tells why a row never came
+      onTestFailed(() => {
+        for (const [name, { output }] of Object.entries({ one: one.child, other: other.child, worker }))
+          console.log(`${name}:\n${output}`)
+      })
       const pages = await openPages([await openContext(), await openContext()], await alternate([one.port, other.port]))
       await Promise.all(pages.map((page, index) => runTasks(page, { index, count: perPage })))
       const seen = await observations(pages)

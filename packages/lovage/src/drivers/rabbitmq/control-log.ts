@@ -8,7 +8,8 @@ import type { Channel, ConsumeMessage } from 'amqplib'
 import type { KeyChange } from '../../coordination.ts'
 import { sleep } from '../../core/clock.ts'
 import type { Timer } from '../../core/clock.ts'
-import { BrokerTimeoutError, IllegalStateError, coerceError } from '../../core/errors.ts'
+import { BrokerTimeoutError, IllegalStateError, LovageError, coerceError } from '../../core/errors.ts'
+import { within } from './connection.ts'
 import { ControlState } from './control-state.ts'
 import type { ControlAnswer, ControlEntry, ControlOp } from './control-state.ts'
 import { replyCode } from './faults.ts'
@@ -52,8 +53,12 @@ export class ControlLog {
   #opening: Promise<void> | undefined
   #isClosed = false
   #reader: { readonly link: Link; readonly channel: Channel } | undefined
-  /** Grows with each reading from the beginning: an older one gives up. */
+  /** Grows with each link, and with the end: who follows for an older one gives up. */
   #turn = 0
+  /** Settled when everything has been read for the first time; undefined: it has been, or nobody waits for it. */
+  #firstRead: PromiseWithResolvers<void> | undefined
+  /** Why the stream could not be read the last time. */
+  #refusal: unknown
   /** What living keys were before the link was lost; undefined: all is read. */
   #before: ControlState | undefined
   #bytesRead = 0
@@ -123,24 +128,37 @@ export class ControlLog {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#turn++
-    this.#forget()
-    this.#sweeper?.cancel()
+    this.#rest()
+    this.#firstRead?.reject(closedError())
     for (const { reject } of this.#waiting.values()) reject(closedError())
     const open = this.#reader
     this.#reader = undefined
     if (open !== undefined && !open.link.isLost) await closeChannel(open.channel)
   }
 
+  /** @throws why it could not be read within ten seconds, over however many links. */
   async #open(): Promise<void> {
     const { consuming } = this.#session
     const link = await consuming.link(deadlineMs)
-    const until = consuming.clock.monotonic() + deadlineMs
-    while (!(await this.#catchUp(link, until))) await sleep(consuming.clock, retryMs)
-    this.#forget = consuming.onConnect(renewed => this.#readAnew(renewed))
+    const { promise: work } = (this.#firstRead = Promise.withResolvers())
+    this.#forget = consuming.onConnect(renewed => Promise.resolve(this.#follow(renewed)))
     this.#sweeper = consuming.clock.every(sweepMs, () => this.#sweep())
-    // what was lost meanwhile is not told by the line above
-    if (link.isLost) void this.#readAnew(await consuming.link(deadlineMs))
+    this.#follow(link)
+    try {
+      await within(consuming.clock, deadlineMs, { what: `read the stream "${controlStream}"`, work })
+    } catch (error) {
+      this.#rest()
+      throw this.#refusal instanceof LovageError && !this.#isClosed ? this.#refusal : error
+    } finally {
+      this.#firstRead = undefined
+    }
+  }
+
+  /** Follows no more. */
+  #rest(): void {
+    this.#turn++
+    this.#forget()
+    this.#sweeper?.cancel()
   }
 
   // ── writing ───────────────────────────────────────────────────────────────────────────────────────
@@ -164,67 +182,54 @@ export class ControlLog {
 
   // ── reading ───────────────────────────────────────────────────────────────────────────────────────
 
-  async #read(link: Link): Promise<void> {
-    await declareControl(link)
-    const opened: { channel?: Channel; isReading?: true } = {}
-    const channel = await link.channel(() => {
-      if (opened.channel !== undefined && opened.isReading === true) this.#ended(opened.channel)
-    })
-    opened.channel = channel
-    this.#reader = { link, channel }
-    await channel.prefetch(window)
-    const first = { noAck: false, arguments: { 'x-stream-offset': 'first' } }
-    await channel.consume(controlStream, message => this.#receive(channel, message), first)
-    opened.isReading = true
-  }
-
   /**
-   * From the beginning: a broker that died may have kept less than was read. Nobody waits for it: while the stream is not
-   * there yet, tasks are taken all the same.
+   * As long as the link lasts, and each time from the beginning: a broker that died may have kept less than was read.
+   * Nobody waits for it: while the stream is not there yet, tasks are taken all the same.
    */
-  #readAnew(link: Link): Promise<void> {
+  #follow(link: Link): void {
     const turn = ++this.#turn
-    this.#before ??= this.#state
     const goOn = async (): Promise<void> => {
       while (!this.#isClosed && !link.isLost && turn === this.#turn) {
-        if (await this.#catchUp(link)) return this.#repair()
+        await this.#followOnce(link).catch((error: unknown) => (this.#refusal = error))
         await sleep(this.#session.consuming.clock, retryMs)
       }
     }
-    // it ends with a refusal only when this is closed
-    goOn().catch(() => undefined)
-    return Promise.resolve()
+    void goOn()
   }
 
-  /** Whether all that had been written was read. @throws the last refusal, from `until` (monotonic ms) on; never without. */
-  async #catchUp(link: Link, until = Infinity): Promise<boolean> {
+  /** Resolves when the reading has ended: the channel is closed, or the stream is gone. @throws what refused it */
+  async #followOnce(link: Link): Promise<void> {
+    const { promise: ended, resolve: onEnd } = Promise.withResolvers<false>()
+    this.#before ??= this.#state
+    await this.#read(link, () => onEnd(false))
+    // while two processes declare the stream at once, the broker may end the connection that reads it
+    const isRead = await Promise.race([this.fence().then(() => true), ended])
+    if (!isRead || link.isLost) return
+    this.#repair()
+    this.#firstRead?.resolve()
+    await ended
+  }
+
+  async #read(link: Link, onEnd: () => void): Promise<void> {
     const old = this.#reader
     this.#reader = undefined
     if (old !== undefined && !old.link.isLost) await closeChannel(old.channel)
     this.#state = new ControlState()
     this.#bytesRead = 0
     this.#writtenAtBytes.clear()
-    try {
-      await this.#read(link)
-      await this.fence()
-      return true
-    } catch (error) {
-      if (this.#isClosed || this.#session.consuming.clock.monotonic() > until) throw error
-      return false
-    }
+    await declareControl(link)
+    const channel = await link.channel(onEnd)
+    this.#reader = { link, channel }
+    await channel.prefetch(window)
+    const first = { noAck: false, arguments: { 'x-stream-offset': 'first' } }
+    const onMessage = (message: ConsumeMessage | null): void =>
+      // null: it was deleted, or its process has died
+      message === null ? onEnd() : this.#receive(channel, message)
+    await channel.consume(controlStream, onMessage, first)
   }
 
-  #ended(channel: Channel): void {
-    const { link } = this.#reader?.channel === channel ? this.#reader : {}
-    if (link === undefined || link.isLost || this.#isClosed) return
-    this.#reader = undefined
-    void this.#readAnew(link)
-  }
-
-  #receive(channel: Channel, message: ConsumeMessage | null): void {
+  #receive(channel: Channel, message: ConsumeMessage): void {
     if (this.#reader?.channel !== channel) return
-    // deleted, or its process has died
-    if (message === null) return this.#ended(channel)
     const entry = parseEntry(message.content)
     const offset = Number(message.properties.headers?.['x-stream-offset'] ?? 0)
     if (message.fields.deliveryTag % (window / 5) === 0 || this.#waiting.size > 0) channel.ack(message, true)

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Channel, ChannelModel, ConfirmChannel, Options } from 'amqplib'
-import { coerceError } from '../../core/errors.ts'
+import { BrokerConnectionError, coerceError } from '../../core/errors.ts'
 import { loadClient } from './client.ts'
 import { channelFault, connectFault } from './faults.ts'
 import type { Host, Location } from './location.ts'
@@ -75,16 +75,19 @@ export class Link {
     this.#onLost = listener
   }
 
-  /** @param onClose called once, when the channel ends; with what the broker said, if it was the broker. */
+  /**
+   * @param onClose called once, when the channel ends; with what the broker said, if it was the broker.
+   * @throws {BrokerConnectionError} the link was lost.
+   */
   async channel(onClose: (error: Error | undefined) => void = () => undefined): Promise<Channel> {
-    const channel = await this.#model.createChannel()
+    const channel = await this.#opened(() => this.#model.createChannel())
     watchChannel(channel, onClose)
     return channel
   }
 
-  /** A channel with publisher confirms. */
+  /** A channel with publisher confirms. @throws {BrokerConnectionError} the link was lost. */
   async confirmChannel(onClose: (error: Error | undefined) => void = () => undefined): Promise<ConfirmChannel> {
-    const channel = await this.#model.createConfirmChannel()
+    const channel = await this.#opened(() => this.#model.createConfirmChannel())
     watchChannel(channel, onClose)
     return channel
   }
@@ -126,6 +129,14 @@ export class Link {
   destroy(): void {
     socketOf(this.#model)?.destroy()
     this.#lose(new Error('the connection was given up'))
+  }
+
+  async #opened<T>(open: () => Promise<T>): Promise<T> {
+    try {
+      return await open()
+    } catch (cause) {
+      throw new BrokerConnectionError(`RabbitMQ opened no channel: ${coerceError(cause).message}`, { cause })
+    }
   }
 
   #lose(error: Error): void {
