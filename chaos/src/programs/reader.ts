@@ -1,6 +1,7 @@
 /**
  * Looks at tasks as web processes do: follows some by `AsyncResult.watch()`, some at the store itself, asks for others
- * again and again. Writes down every version it is shown. Which tasks there are it learns from the producers' histories.
+ * again and again. Writes down every version it is shown. Which tasks there are it learns from the producers' histories,
+ * and no longer follows those whose publish was rejected: they would never end, and at last there was room for no other.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
@@ -20,13 +21,16 @@ interface Inside {
 
 /** Tasks that one reader looks at, of those that are not ready yet and of those that are. */
 const most = 200
+/** Of a history, at once. */
+const chunkBytes = 1 << 16
 
 const folder = process.env['CHAOS_HISTORIES'] ?? '.'
 const history = openHistory(folder, `reader-${process.pid}`)
 const random = seededRandom(Number(process.env['CHAOS_SEED'] ?? 1))
 const app = new Lovage('chaos')
 const backend = await openBackend()
-const open_ = new Set<string>()
+/** What ends the following of each. */
+const open_ = new Map<string, AbortController>()
 const finals: string[] = []
 const offsets = new Map<string, number>()
 let isStopped = false
@@ -38,7 +42,10 @@ process.once('disconnect', stop)
 
 process.send?.('ready')
 for (let turn = 0; !isStopped; turn++) {
-  for (const id of await newIds()) if (open_.size < most && random.next() < 0.4) follow(id)
+  for (const line of await newLines()) {
+    if (line.k === 'try' && open_.size < most && random.next() < 0.4) follow(line.id)
+    if (line.k === 'no') open_.get(line.id)?.abort()
+  }
   if (turn % 3 === 0) await look()
   await wait(100)
 }
@@ -52,18 +59,16 @@ async function openBackend(): Promise<Backend> {
 }
 
 function follow(id: string): void {
-  open_.add(id)
-  void (random.next() < 0.5 ? watchSnapshots(id) : watchStore(id)).catch(() => {
-    // the store was away; another look at it comes from `look`
-    open_.delete(id)
-    finals.push(id)
-  })
+  const ending = new AbortController()
+  open_.set(id, ending)
+  const following = (random.next() < 0.5 ? watchSnapshots : watchStore)(id, ending.signal)
+  // should the store be away, or the task not be there: another look at it comes from `look`
+  void following.catch(() => undefined).then(() => settled(id))
 }
 
-async function watchSnapshots(id: string): Promise<void> {
+async function watchSnapshots(id: string, signal: AbortSignal): Promise<void> {
   const observer = `snapshots-${process.pid}`
-  for await (const snapshot of app.result(id).watch()) write(observer, snapshot)
-  settled(id)
+  for await (const snapshot of app.result(id).watch({ signal })) write(observer, snapshot)
 }
 
 function write(observer: string, snapshot: Snapshot): void {
@@ -71,16 +76,16 @@ function write(observer: string, snapshot: Snapshot): void {
   history.write({ observer, id, state, version: [attempt - 1], ready, at: Date.now() } satisfies SeenLine)
 }
 
-async function watchStore(id: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
+async function watchStore(id: string, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  signal.addEventListener('abort', () => resolve())
   const onState = (state: StoredState): void => {
     history.write(seen('store', state))
     if (state.readyAt !== undefined) resolve()
   }
-  const end = await backend.results.watch([id], { onState, onEnd: reject })
+  const end = await backend.results.watch([id], { onState, onEnd: () => resolve() })
   await promise
   end()
-  settled(id)
 }
 
 function seen(how: string, { id, state, retries, delivery, seq, value = '', readyAt }: StoredState): SeenLine {
@@ -104,7 +109,7 @@ function settled(id: string): void {
 
 /** Asks for some that go on, and for some that are over: those must not change any more. */
 async function look(): Promise<void> {
-  const ids = [...open_, ...finals].filter(() => random.next() < 0.2)
+  const ids = [...open_.keys(), ...finals].filter(() => random.next() < 0.2)
   // who asked before the task was there may be told so after others have seen it
   const askedAt = Date.now()
   try {
@@ -118,21 +123,25 @@ async function look(): Promise<void> {
   }
 }
 
-async function newIds(): Promise<string[]> {
+async function newLines(): Promise<ProducerLine[]> {
   const names = readdirSync(folder).filter(name => name.startsWith('producer-'))
   return (await Promise.all(names.map(readOn))).flat()
 }
 
-async function readOn(name: string): Promise<string[]> {
+/** The first time a history is read from its last part on: what was sent long ago is over. */
+async function readOn(name: string): Promise<ProducerLine[]> {
   const file = await open(join(folder, name))
   try {
-    const from = offsets.get(name) ?? 0
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(1 << 16), position: from })
+    const known = offsets.get(name)
+    const from = known ?? Math.max(0, (await file.stat()).size - chunkBytes)
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(chunkBytes), position: from })
     const text = buffer.toString('utf8', 0, bytesRead)
     const whole = text.slice(0, text.lastIndexOf('\n') + 1)
     offsets.set(name, from + Buffer.byteLength(whole))
     const lines = whole.split('\n').filter(line => line !== '')
-    return lines.map(line => JSON.parse(line) as ProducerLine).flatMap(line => (line.k === 'try' ? [line.id] : []))
+    // in the midst of one
+    if (known === undefined && from > 0) lines.shift()
+    return lines.map(line => JSON.parse(line) as ProducerLine)
   } finally {
     await file.close()
   }
