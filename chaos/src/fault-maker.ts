@@ -111,7 +111,9 @@ export class FaultMaker {
   }
 
   #later(what: Promise<void>): void {
-    const pending = what.finally(() => this.#pending.delete(pending))
+    const pending = what.then(() => void this.#pending.delete(pending))
+    // one that failed stays, and fails the run at its end
+    pending.catch(() => undefined)
     this.#pending.add(pending)
   }
 

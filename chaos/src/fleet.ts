@@ -8,6 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { goneWithUs } from './gone-with-us.ts'
 import type { FaultKind, FaultLine, History } from './programs/history.ts'
 import type { Project } from './project.ts'
 
@@ -120,6 +121,7 @@ export class Fleet {
       env,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
+    void goneWithUs(child)
     let said = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
     const code = await new Promise<number | null>(resolve => child.once('close', resolve))

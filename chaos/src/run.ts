@@ -32,7 +32,11 @@ export async function run(settings: Settings, say: (line: string) => void): Prom
   const project = createProject(settings.break)
   const home = join(project.root, 'driver')
   mkdirSync(home)
-  const running = await driver.start({ folder: home, minutes: settings.minutes, leaseMs: settings.leaseMs })
+  const { minutes, leaseMs } = settings
+  const running = await driver.start({ folder: home, minutes, leaseMs }).catch((error: unknown) => {
+    project.remove()
+    throw error
+  })
   const fleet = new Fleet({
     project,
     sizes: { worker: settings.workers, producer: settings.producers, reader: settings.readers },

@@ -3,7 +3,7 @@ import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { goneWithUs } from './gone-with-us.ts'
+import { goneWithUs } from '../gone-with-us.ts'
 
 const home = resolve(import.meta.dirname, '../../../node_modules/.cache/lovage-chaos/celery')
 

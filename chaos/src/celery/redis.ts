@@ -5,7 +5,7 @@ import { closeSync, openSync } from 'node:fs'
 import { createConnection, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { goneWithUs } from './gone-with-us.ts'
+import { goneWithUs } from '../gone-with-us.ts'
 
 export interface RedisServer {
   readonly url: string

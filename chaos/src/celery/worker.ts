@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { goneWithUs } from './gone-with-us.ts'
+import { goneWithUs } from '../gone-with-us.ts'
 import type { Python } from './python.ts'
 
 /** What is not needed for running tasks is left off, so that it starts in a second. */
