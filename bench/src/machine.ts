@@ -10,6 +10,8 @@ export interface Machine {
   readonly system: string
   readonly node: string
   readonly sqlite: string
+  /** Absent: no row needs it. */
+  readonly rabbitmq?: string | undefined
   readonly load: readonly number[]
   readonly fsync: FsyncFigures
 }

@@ -4,10 +4,12 @@ import { dirname, join, resolve } from 'node:path'
 import { measureFsync } from './fsync.ts'
 import { describeMachine } from './machine.ts'
 import { loadPeer } from './peers/load.ts'
+import type { BrokerName, PeerFacts, PeerName } from './peers/peer.ts'
 import { rows } from './rows/all.ts'
-import type { Row } from './rows/row.ts'
-import { runRow, type RowResult } from './run.ts'
+import { brokerOf, type Row } from './rows/row.ts'
+import { chosenPeers, runRow, type RowResult } from './run.ts'
 import { parseSettings, usage, type Settings } from './settings.ts'
+import { openRabbitStage, type RabbitStage } from './stage.ts'
 import { formatHeader, formatRow, type Configurations } from './table.ts'
 
 const home = resolve(import.meta.dirname, '..')
@@ -25,13 +27,28 @@ try {
 async function bench(given: Settings): Promise<void> {
   const chosen = chooseRows(given.only)
   const settings = { ...given, folder: ownFolder(given.folder) }
-  const machine = describeMachine(measureFsync(settings.folder, settings.isQuick ? 100 : 1000))
-  const configurations = await describePeers(settings)
+  const stage = await openStage(chosen, settings)
+  process.on('SIGINT', () => void closeStage(stage).finally(() => process.exit(130)))
+  try {
+    await runRows(
+      chosen.filter(row => row.rabbitmq === undefined || stage !== undefined),
+      settings,
+      stage,
+    )
+  } finally {
+    await closeStage(stage)
+  }
+}
+
+async function runRows(chosen: readonly Row[], settings: Settings, stage: RabbitStage | undefined): Promise<void> {
+  const fsync = measureFsync(settings.folder, settings.isQuick ? 100 : 1000)
+  const machine = { ...describeMachine(fsync), rabbitmq: stage?.version }
+  const configurations = await describeSides(chosen, settings, stage)
   console.log(`${formatHeader(machine, settings, configurations)}\n`)
 
   const results: RowResult[] = []
   for (const row of chosen) {
-    const result = await runRow(row, settings)
+    const result = await runRow(row, settings, stage)
     results.push(result)
     console.log(`${formatRow(result)}\n`)
     write(settings.json, { at: new Date().toISOString(), machine, settings, configurations, rows: results })
@@ -39,36 +56,57 @@ async function bench(given: Settings): Promise<void> {
   console.log(`written to ${settings.json}`)
 }
 
-/** Gone with this process, also when it is interrupted. */
+async function openStage(chosen: readonly Row[], settings: Settings): Promise<RabbitStage | undefined> {
+  const peers = chosen.filter(row => row.rabbitmq !== undefined).flatMap(row => chosenPeers(row, settings))
+  return peers.length === 0 ? undefined : await openRabbitStage(settings.folder, peers)
+}
+
+async function closeStage(stage: RabbitStage | undefined): Promise<void> {
+  await stage?.close()
+}
+
+/** Gone with this process. */
 function ownFolder(parent: string): string {
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(join(parent, 'run-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  process.on('SIGINT', () => process.exit(130))
   return folder
 }
 
 function chooseRows(only: readonly string[]): readonly Row[] {
-  const unknown = only.find(name => !rows.some(row => row.name === name))
+  const isOne = (name: string, row: Row) => row.name === name || (row.isExtra !== true && brokerOf(row) === name)
+  const unknown = only.find(name => !rows.some(row => isOne(name, row)))
   if (unknown !== undefined)
-    throw new RangeError(`--only ${unknown}: one of ${rows.map(({ name }) => name).join(', ')}`)
-  return only.length > 0 ? rows.filter(({ name }) => only.includes(name)) : rows.filter(({ isExtra }) => !isExtra)
+    throw new RangeError(`--only ${unknown}: one of sqlite, rabbitmq, ${rows.map(({ name }) => name).join(', ')}`)
+  return rows.filter(row => (only.length > 0 ? only.some(name => isOne(name, row)) : !row.isExtra))
 }
 
-async function describePeers({ peers, concurrency, claim }: Settings): Promise<Configurations> {
-  const described = peers.map(async name => {
-    try {
-      return [name, (await loadPeer(name)).configuration({ concurrency, claim })] as const
-    } catch (error) {
-      return [name, { failed: error instanceof Error ? error.message : String(error) }] as const
-    }
-  })
-  return Object.fromEntries(await Promise.all(described))
+async function describeSides(
+  chosen: readonly Row[],
+  settings: Settings,
+  stage: RabbitStage | undefined,
+): Promise<Configurations> {
+  const describe = async (broker: BrokerName) => {
+    const rowsOn = chosen.filter(row => brokerOf(row) === broker)
+    const peers = new Set(rowsOn.flatMap(row => chosenPeers(row, settings, stage)))
+    const facts = { ...settings, celery: stage?.celery }
+    const sides = Array.from(peers, async name => [name, await describePeer(name, broker, facts)] as const)
+    return [broker, Object.fromEntries(await Promise.all(sides))] as const
+  }
+  return Object.fromEntries(await Promise.all(Array.from(new Set(chosen.map(brokerOf)), describe)))
+}
+
+async function describePeer(name: PeerName, broker: BrokerName, facts: PeerFacts): Promise<Record<string, string>> {
+  try {
+    return (await loadPeer(name, broker)).configuration(facts)
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : String(error) }
+  }
 }
 
 function describeRows(): string {
   return rows
-    .map(({ name, title, isExtra }) => `  ${name.padEnd(13)} ${title}${isExtra ? ' (only when asked for)' : ''}`)
+    .map(({ name, title, isExtra }) => `  ${name.padEnd(26)} ${title}${isExtra ? ' (only when asked for)' : ''}`)
     .join('\n')
 }
 

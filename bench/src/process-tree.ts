@@ -9,6 +9,13 @@ export interface Usage {
   readonly residentBytes: number
 }
 
+/** Microseconds of CPU that a client has taken so far. */
+export function clientCpuUs({ pid }: { readonly pid?: number }): number {
+  if (pid !== undefined) return (usageOf(pid)?.cpuMs ?? Number.NaN) * 1000
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
 export function usageOf(pid: number): Usage | undefined {
   if (process.platform !== 'linux') return undefined
   const usages = tree(pid).map(usageOfOne)

@@ -1,10 +1,11 @@
 /** Runs rows: every side in every round, interleaved. A side that fails is shown as such and stops nothing. */
 import { freshFile, remove } from './data.ts'
 import { interleave, median } from './measure.ts'
-import type { PeerName, Setup } from './peers/peer.ts'
-import type { Figures, Metric, Prepared, Row } from './rows/row.ts'
+import type { PeerName, RabbitSetup, Setup } from './peers/peer.ts'
+import { peersOf, type Figures, type Metric, type Prepared, type Row } from './rows/row.ts'
 import type { Settings } from './settings.ts'
 import { measureSide, prepareSide } from './side.ts'
+import { isCelery, type RabbitStage } from './stage.ts'
 
 export interface RowResult {
   readonly name: string
@@ -26,15 +27,17 @@ interface Course {
   error?: string
 }
 
-export async function runRow(row: Row, settings: Settings): Promise<RowResult> {
-  const peers = settings.peers.filter(peer => row.peers?.includes(peer) ?? true)
+/** @param stage for rows on RabbitMQ */
+export async function runRow(row: Row, settings: Settings, stage?: RabbitStage): Promise<RowResult> {
+  const peers = chosenPeers(row, settings, stage)
   const courses = new Map<PeerName, Course>(peers.map(peer => [peer, { rounds: [] }]))
   const attempt = async (peer: PeerName, step: (course: Course, setup: Setup) => Promise<void>) => {
     const course = courses.get(peer)
     if (!course || course.error !== undefined) return
     const file = freshFile(settings.folder)
     try {
-      await step(course, { file, concurrency: settings.concurrency, claim: settings.claim })
+      const setup = { file, concurrency: settings.concurrency, claim: settings.claim }
+      await withBroker(row, stage, rabbit => step(course, { ...setup, rabbit }))
     } catch (error) {
       course.error = error instanceof Error ? error.message : String(error)
     }
@@ -64,6 +67,22 @@ export async function runRow(row: Row, settings: Settings): Promise<RowResult> {
     for (const { file } of Object.values(prepared ?? {})) remove(file)
   }
   return { name: row.name, title: row.title, metrics: row.metrics(settings), sides: summarise(courses) }
+}
+
+/** @param stage what it has not got is left out */
+export function chosenPeers(row: Row, { peers }: Settings, stage?: RabbitStage): readonly PeerName[] {
+  const isMissing = (peer: PeerName) => stage !== undefined && stage.celery === undefined && isCelery(peer)
+  return peers.filter(peer => peersOf(row).includes(peer) && !isMissing(peer))
+}
+
+async function withBroker(
+  { rabbitmq }: Row,
+  stage: RabbitStage | undefined,
+  run: (rabbit?: RabbitSetup) => Promise<void>,
+): Promise<void> {
+  if (rabbitmq === undefined) return await run()
+  if (stage === undefined) throw new Error('there is no RabbitMQ')
+  await stage.use(rabbitmq.results, run)
 }
 
 function summarise(courses: ReadonlyMap<PeerName, Course>): RowResult['sides'] {

@@ -1,6 +1,6 @@
 /** What a run is told, and its command line. */
 import { parseArgs } from 'node:util'
-import type { PeerName } from './peers/peer.ts'
+import { peerNames, type PeerName } from './peers/peer.ts'
 
 export interface Settings {
   readonly isQuick: boolean
@@ -17,19 +17,19 @@ export interface Settings {
   readonly json: string
 }
 
-const peerNames: readonly PeerName[] = ['lovage', 'hand-written', 'plainjob']
-
-export const usage = `Measures Lovage on SQLite beside a hand-written loop and plainjob.
+export const usage = `Measures Lovage on SQLite beside a hand-written loop and plainjob, and on RabbitMQ beside a hand-written loop, Celery
+and celery-node.
 
 usage: npm run bench -- [options]
 
   --quick            a sanity run, under a minute; its figures mean little
-  --only ROW         that row only; may be repeated
-  --peer NAME        that side only (${peerNames.join(', ')}); may be repeated
+  --only ROW         that row only, or "sqlite" or "rabbitmq": all rows on it; may be repeated
+  --peer NAME        that side only; may be repeated:
+                     ${peerNames.join(', ')}
   --rounds N         rounds of every row; the median is shown        (5; quick: 1)
   --seconds N        how long each side is measured in each round    (10; quick: 0.7)
   -c, --concurrency N  tasks a Lovage worker runs at once            (8)
-  --claim N          messages the hand-written loop claims at once   (400)
+  --claim N          messages the hand-written loop claims at once, on RabbitMQ its prefetch  (400)
   --batch N          tasks in one call of enqueue                    (100)
   --dir PATH         where the databases are made; its disk is what is measured
   --json PATH        where the figures go as JSON                    (bench/results/latest.json)
@@ -41,6 +41,7 @@ ROWS
 examples:
   npm run bench
   npm run bench -- --quick
+  npm run bench -- --only rabbitmq
   npm run bench -- --only execute --only end-to-end --rounds 7
   npm run bench -- --only round-trip --peer lovage --dir /mnt/fast --json round-trip.json
   npm run bench -- --only bounds        what limits the hand-written loop

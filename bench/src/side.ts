@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { PeerName, Setup } from './peers/peer.ts'
 import { loadPeer } from './peers/load.ts'
 import { rows } from './rows/all.ts'
-import type { Figures, Prepared } from './rows/row.ts'
+import { brokerOf, type Figures, type Prepared } from './rows/row.ts'
 import type { Settings } from './settings.ts'
 
 export interface Request {
@@ -51,7 +51,7 @@ async function answer(phase: Phase, request: Request): Promise<Reply> {
   try {
     const row = rows.find(({ name }) => name === request.row)
     if (!row) throw new Error(`no row named ${request.row}`)
-    const side = { ...request, peer: await loadPeer(request.peer) }
+    const side = { ...request, peer: await loadPeer(request.peer, brokerOf(row)) }
     return { value: phase === 'prepare' ? await row.prepare?.(side) : await row.measure(side) }
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) }

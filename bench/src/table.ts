@@ -1,29 +1,32 @@
 /** The figures as people read them: ours, and each peer's with its ratio to ours. */
 import type { Machine } from './machine.ts'
-import type { PeerName } from './peers/peer.ts'
+import type { BrokerName, PeerName } from './peers/peer.ts'
 import type { Metric } from './rows/row.ts'
 import type { RowResult } from './run.ts'
 import type { Settings } from './settings.ts'
 
-export type Configurations = Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>
+type Sides = Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>
+export type Configurations = Readonly<Partial<Record<BrokerName, Sides>>>
 
 export function formatHeader(machine: Machine, settings: Settings, configurations: Configurations): string {
-  const { cpu, cores, memoryGb, system, node, sqlite, load, fsync } = machine
+  const { cpu, cores, memoryGb, system, node, sqlite, rabbitmq, load, fsync } = machine
   const { rounds, sideMs, batch, concurrency } = settings
-  const sides = Object.entries(configurations).map(
-    ([peer, facts]) =>
-      `  ${peer.padEnd(13)} ${Object.entries(facts)
-        .map(entry => entry.join(': '))
-        .join('; ')}`,
-  )
   return [
-    `${cpu}, ${String(cores)} cores, ${String(memoryGb)} GB, ${system}; Node ${node}, its SQLite ${sqlite}`,
+    `${cpu}, ${String(cores)} cores, ${String(memoryGb)} GB, ${system}; Node ${node}, its SQLite ${sqlite}` +
+      (rabbitmq === undefined ? '' : `; RabbitMQ ${rabbitmq} on loopback`),
     `load ${load.join(' ')}; fsync ${formatNumber(fsync.medianMs)} ms median, ${formatNumber(fsync.p99Ms)} ms p99, ` +
       `${formatNumber(fsync.growingMedianMs)} ms when the file grows`,
     `median of ${String(rounds)} rounds, ${String(sideMs / 1000)} s a side, interleaved; ` +
       `batches of ${String(batch)}; -c ${String(concurrency)}`,
-    ...sides,
+    ...Object.entries(configurations).flatMap(([broker, sides]) => [`on ${broker}`, ...formatSides(sides)]),
   ].join('\n')
+}
+
+function formatSides(sides: Sides): string[] {
+  return Object.entries(sides).map(([peer, facts]) => {
+    const text = Object.entries(facts).map(entry => entry.join(': '))
+    return `  ${peer.padEnd(13)} ${text.join('; ')}`
+  })
 }
 
 export function formatRow({ name, title, metrics, sides }: RowResult): string {
@@ -64,7 +67,11 @@ function formatCell({ name, unit, isFact }: Metric, sides: RowResult['sides'], p
   if (value === undefined || Number.isNaN(value)) return sides[peer]?.error === undefined ? '–' : 'failed'
   const ours = sides.lovage?.medians[name]
   const isCompared = peer !== 'lovage' && ours !== undefined && ours > 0 && unit !== '×' && !isFact
-  return isCompared ? `${formatNumber(value)} (${(value / ours).toFixed(2)}×)` : formatNumber(value)
+  return isCompared ? `${formatNumber(value)} (${formatRatio(value / ours)}×)` : formatNumber(value)
+}
+
+function formatRatio(ratio: number): string {
+  return ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(2)
 }
 
 function formatNumber(value: number): string {

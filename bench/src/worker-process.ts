@@ -13,9 +13,9 @@ const longestStartMs = 20_000
 const longestStopMs = 5_000
 
 /** @throws what the worker printed, when it ends or is silent instead of getting ready. */
-export async function startWorker({ args, env }: WorkerCommand): Promise<RunningWorker> {
+export async function startWorker({ program = process.execPath, args, env }: WorkerCommand): Promise<RunningWorker> {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, args, {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })

@@ -54,17 +54,21 @@ export class HandWrittenStore {
   }
 
   enqueue(messages: readonly Omit<Message, 'key'>[], synchronous: Synchronous = 'FULL'): void {
-    const now = Date.now()
     const message = this.#prepare('INSERT INTO messages (id, headers, body) VALUES (?, ?, ?)')
-    const pending = this.#prepare(
-      `INSERT INTO results (id, state, at, name, queued_at) VALUES (?, 'PENDING', ?, 'bench.add', ?)`,
-    )
     this.#transaction(synchronous, () => {
-      for (const { id, headers, body } of messages) {
-        message.run(id, headers, body)
-        pending.run(id, now, now)
-      }
+      for (const { id, headers, body } of messages) message.run(id, headers, body)
+      this.#expect(messages.map(({ id }) => id))
     })
+  }
+
+  /** Results alone, where the messages are elsewhere: PENDING rows. */
+  expect(ids: readonly string[]): void {
+    this.#transaction('FULL', () => this.#expect(ids))
+  }
+
+  /** Results alone: the values. */
+  record(finished: readonly Omit<Finished, 'key'>[]): void {
+    this.#transaction('FULL', () => this.#record(finished))
   }
 
   claim(limit: number, synchronous: Synchronous = 'NORMAL'): Message[] {
@@ -118,15 +122,25 @@ export class HandWrittenStore {
   }
 
   #settle(finished: readonly Finished[]): void {
+    const message = this.#prepare('DELETE FROM messages WHERE key = ? AND owner = 1')
+    for (const { key } of finished) message.run(key)
+    this.#record(finished)
+  }
+
+  #expect(ids: readonly string[]): void {
+    const now = Date.now()
+    const pending = this.#prepare(
+      `INSERT INTO results (id, state, at, name, queued_at) VALUES (?, 'PENDING', ?, 'bench.add', ?)`,
+    )
+    for (const id of ids) pending.run(id, now, now)
+  }
+
+  #record(finished: readonly Omit<Finished, 'key'>[]): void {
     const now = Date.now()
     const result = this.#prepare(
       `UPDATE results SET state = 'SUCCESS', at = ?, value = ?, expires_at = ? WHERE id = ? AND state = 'PENDING'`,
     )
-    const message = this.#prepare('DELETE FROM messages WHERE key = ? AND owner = 1')
-    for (const { key, id, value } of finished) {
-      result.run(now, value, now + dayMs, id)
-      message.run(key)
-    }
+    for (const { id, value } of finished) result.run(now, value, now + dayMs, id)
     const ids = JSON.stringify(finished.map(({ id }) => id))
     const { lastInsertRowid } = this.#prepare('INSERT INTO changes (ids) VALUES (?)').run(ids)
     const change = Number(lastInsertRowid)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { HandWrittenResults } from './hand-written-results.ts'
 import { HandWrittenStore, WakeFile, type Message } from './hand-written-store.ts'
 import type { Client, Peer, ProgressFigures, Sent, Setup } from './peer.ts'
 
@@ -23,11 +24,7 @@ export const handWritten: Peer = {
 class HandWrittenClient implements Client {
   readonly #store: HandWrittenStore
   readonly #work: WakeFile
-  readonly #done: WakeFile
-  readonly #stopWatching: () => void
-  readonly #poll: NodeJS.Timeout
-  readonly #waiting = new Map<string, (value: unknown) => void>()
-  #change: number
+  readonly #results: HandWrittenResults
   #unsent: Omit<Message, 'key'>[] = []
   /** While something is unsent. */
   #sending: Promise<void> | undefined
@@ -35,10 +32,7 @@ class HandWrittenClient implements Client {
   constructor({ file }: Setup) {
     this.#store = new HandWrittenStore(file)
     this.#work = new WakeFile(`${file}.work`)
-    this.#done = new WakeFile(`${file}.done`)
-    this.#change = this.#store.lastChange()
-    this.#stopWatching = this.#done.watch(() => this.#read())
-    this.#poll = setInterval(() => this.#read(), 500)
+    this.#results = new HandWrittenResults(this.#store, file)
   }
 
   /** What is sent in one turn of the event loop is one commit. */
@@ -55,7 +49,7 @@ class HandWrittenClient implements Client {
         }
       })
     })
-    return this.#sending.then(() => ({ ids, results: () => this.#results(ids) }))
+    return this.#sending.then(() => ({ ids, results: () => this.#results.wait(ids) }))
   }
 
   isReady(id: string): Promise<boolean> {
@@ -77,10 +71,8 @@ class HandWrittenClient implements Client {
   }
 
   close(): Promise<void> {
-    clearInterval(this.#poll)
-    this.#stopWatching()
+    this.#results.close()
     this.#work.close()
-    this.#done.close()
     this.#store.close()
     return Promise.resolve()
   }
@@ -92,33 +84,15 @@ class HandWrittenClient implements Client {
     this.#store.enqueue(messages)
     this.#work.touch()
   }
-
-  /** Registered in the turn of the commit, before anything is read again. */
-  #results(ids: readonly string[]): Promise<void> {
-    let left = ids.length
-    return new Promise((resolve, reject) => {
-      for (const [index, id] of ids.entries()) {
-        this.#waiting.set(id, value => {
-          if (value !== index + 1) reject(new Error(`${String(index)} + 1 gave ${String(value)}`))
-          if (--left === 0) resolve()
-        })
-      }
-    })
-  }
-
-  #read(): void {
-    const { ids, change } = this.#store.readySince(this.#change)
-    this.#change = change
-    for (const id of ids) {
-      const onResult = this.#waiting.get(id)
-      if (!onResult) continue
-      this.#waiting.delete(id)
-      onResult(this.#store.result(id))
-    }
-  }
 }
 
 function message(index: number): Omit<Message, 'key'> {
+  const { id, headers, body } = celeryMessage(index)
+  return { id, headers: JSON.stringify(headers), body }
+}
+
+/** With all that Celery's have. */
+export function celeryMessage(index: number) {
   const id = timeSortedId()
   const headers = {
     lang: 'js',
@@ -137,7 +111,7 @@ function message(index: number): Omit<Message, 'key'> {
     ignore_result: false,
   }
   const embed = { callbacks: null, errbacks: null, chain: null, chord: null }
-  return { id, headers: JSON.stringify(headers), body: JSON.stringify([[index, 1], {}, embed]) }
+  return { id, headers, body: JSON.stringify([[index, 1], {}, embed]) }
 }
 
 /** A UUIDv7: ids that follow each other lie beside each other in the index. */

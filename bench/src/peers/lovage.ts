@@ -1,8 +1,8 @@
-/** Lovage on an SQLite file, as its users use it: the public API here, `lovage worker` there. */
+/** Lovage as its users use it: the public API here, `lovage worker` there. */
 import { fileURLToPath } from 'node:url'
 import { Lovage } from 'lovage'
 import { defineTasks } from './lovage-tasks.ts'
-import type { Client, Peer, ProgressFigures, Sent, Setup } from './peer.ts'
+import type { Client, Peer, ProgressFigures, Sent, Setup, WorkerCommand } from './peer.ts'
 
 const tasksFile = fileURLToPath(import.meta.resolve('./lovage-tasks.ts'))
 const commandFile = fileURLToPath(new URL('bin/lovage.js', import.meta.resolve('lovage/package.json')))
@@ -15,27 +15,45 @@ export const lovage: Peer = {
     prefetch: `its default, adaptive; lovage worker -c ${String(concurrency)}`,
     results: 'kept',
   }),
-  openClient: setup => Promise.resolve(new LovageClient(setup)),
-  worker: ({ file, concurrency }) => ({
-    args: [commandFile, 'worker', tasksFile, '-c', String(concurrency)],
-    env: { LOVAGE_BROKER_URL: urlOf(file) },
-  }),
+  openClient,
+  worker,
 }
 
-function urlOf(file: string): string {
-  return `sqlite://${file}`
+export const lovageOnRabbit: Peer = {
+  name: 'lovage',
+  configuration: ({ concurrency }) => ({
+    driver: 'amqplib',
+    durability: 'persistent, confirmed, acknowledged when the result is stored',
+    prefetch: `its default, adaptive; lovage worker -c ${String(concurrency)}`,
+    results: 'rpc:// through inbox and stream, for every process to read; in the rows that say so, SQLite',
+  }),
+  openClient,
+  worker,
+}
+
+function openClient(setup: Setup): Promise<Client> {
+  // the environment wins over the constructor, so a developer's own must not be there
+  Object.assign(process.env, environment(setup))
+  return Promise.resolve(new LovageClient())
+}
+
+function worker(setup: Setup): WorkerCommand {
+  return {
+    args: [commandFile, 'worker', tasksFile, '-c', String(setup.concurrency)],
+    env: environment(setup),
+  }
+}
+
+function environment({ file, rabbit }: Setup): Record<string, string> {
+  const database = `sqlite://${file}`
+  if (rabbit === undefined) return { LOVAGE_BROKER_URL: database, LOVAGE_RESULT_BACKEND: '' }
+  const results = rabbit.results === 'rpc' ? 'rpc://' : database
+  return { LOVAGE_BROKER_URL: rabbit.url, LOVAGE_RESULT_BACKEND: results }
 }
 
 class LovageClient implements Client {
-  readonly #app: Lovage
-  readonly #tasks: ReturnType<typeof defineTasks>
-
-  constructor({ file }: Setup) {
-    // the environment wins over the constructor, so a developer's own must not be there
-    process.env['LOVAGE_BROKER_URL'] = urlOf(file)
-    this.#app = new Lovage('bench')
-    this.#tasks = defineTasks(this.#app)
-  }
+  readonly #app = new Lovage('bench')
+  readonly #tasks = defineTasks(this.#app)
 
   async send(count: number): Promise<Sent> {
     const { add } = this.#tasks

@@ -5,6 +5,7 @@ import { endToEnd } from './end-to-end.ts'
 import { enqueue, enqueueOne } from './enqueue.ts'
 import { execute } from './execute.ts'
 import { progress } from './progress.ts'
+import { rabbitmq } from './rabbitmq.ts'
 import { roundTrip } from './round-trip.ts'
 import type { Row } from './row.ts'
 import { idle, start } from './worker.ts'
@@ -21,4 +22,5 @@ export const rows: readonly Row[] = [
   start,
   depth,
   bounds,
+  ...rabbitmq,
 ]

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../peers/peer.ts'
-import { usageOf } from '../process-tree.ts'
+import { clientCpuUs, usageOf } from '../process-tree.ts'
 import { startWorker } from '../worker-process.ts'
 import { withClient, type Figures, type Row, type Side } from './row.ts'
 
@@ -16,19 +16,23 @@ export const endToEnd: Row = {
     { name: "worker's CPU per task", unit: 'µs', isCpu: true, goal: '≤ 12' },
     { name: "worker's memory", unit: 'MB', label: `worker's memory, ${String(batchesInFlight * batch)} in flight` },
   ],
-  measure: side =>
-    withClient(side, async client => {
-      const worker = await startWorker(side.peer.worker(side.setup))
-      try {
-        return await sustain(side, client, worker.pid)
-      } finally {
-        await worker.stop()
-      }
-    }),
+  measure: measureEndToEnd,
+}
+
+export function measureEndToEnd(side: Side): Promise<Figures> {
+  return withClient(side, async client => {
+    const worker = await startWorker(side.peer.worker(side.setup))
+    try {
+      return await sustain(side, client, worker.pid)
+    } finally {
+      await worker.stop()
+    }
+  })
 }
 
 async function sustain(side: Side, client: Client, workerPid: number): Promise<Figures> {
-  const { batch, sideMs } = side.settings
+  const { sideMs } = side.settings
+  const { batch, batchesInFlight: inFlight } = side.peer.load ?? { batch: side.settings.batch, batchesInFlight }
   let isOver = false
   let received = 0
   const keepSending = async () => {
@@ -37,10 +41,11 @@ async function sustain(side: Side, client: Client, workerPid: number): Promise<F
       received += batch
     }
   }
-  const senders = Promise.all(Array.from({ length: batchesInFlight }, keepSending))
-  const look = () => ({ at: performance.now(), received, own: process.cpuUsage(), worker: usageOf(workerPid) })
+  const senders = Promise.all(Array.from({ length: inFlight }, keepSending))
+  const look = () => ({ at: performance.now(), received, ownUs: clientCpuUs(client), worker: usageOf(workerPid) })
 
-  while (received === 0) await Promise.race([senders, sleep(1)])
+  // until all of the first ones are back: what had gathered meanwhile would count as quick
+  while (received < batch * inFlight) await Promise.race([senders, sleep(1)])
   await Promise.race([senders, sleep(sideMs / 5)])
   const start = look()
   await Promise.race([senders, sleep(sideMs)])
@@ -49,11 +54,10 @@ async function sustain(side: Side, client: Client, workerPid: number): Promise<F
   await senders
 
   const tasks = end.received - start.received
-  const ownUs = end.own.user + end.own.system - start.own.user - start.own.system
   const workerMs = (end.worker?.cpuMs ?? Number.NaN) - (start.worker?.cpuMs ?? Number.NaN)
   return {
     results: (tasks * 1000) / (end.at - start.at),
-    "client's CPU per task": ownUs / tasks,
+    "client's CPU per task": (end.ownUs - start.ownUs) / tasks,
     "worker's CPU per task": (workerMs * 1000) / tasks,
     "worker's memory": (end.worker?.residentBytes ?? Number.NaN) / 1e6,
   }

@@ -1,3 +1,4 @@
+import { clientCpuUs } from '../process-tree.ts'
 import { withClient, type Figures, type Row, type Side } from './row.ts'
 
 export const enqueue: Row = {
@@ -20,20 +21,19 @@ export const enqueueOne: Row = {
   measure: side => measureEnqueue(side, 1),
 }
 
-function measureEnqueue(side: Side, batch: number): Promise<Figures> {
+export function measureEnqueue(side: Side, batch: number): Promise<Figures> {
   return withClient(side, async client => {
     await client.send(batch)
     const startedAt = performance.now()
-    const startedCpu = process.cpuUsage()
+    const startedCpuUs = clientCpuUs(client)
     let sent = 0
     while (performance.now() - startedAt < side.settings.sideMs) {
       await client.send(batch)
       sent += batch
     }
-    const { user, system } = process.cpuUsage(startedCpu)
     return {
       enqueued: (sent * 1000) / (performance.now() - startedAt),
-      'CPU per task': (user + system) / sent,
+      'CPU per task': (clientCpuUs(client) - startedCpuUs) / sent,
     }
   })
 }

@@ -84,6 +84,6 @@ async function watchDrain({ client, workerPid, ids, ms }: Watched): Promise<Drai
 /** Queues are emptied in order, so everything before it is ready. */
 async function firstUnready(client: Client, ids: readonly string[], from: number): Promise<number> {
   let at = from
-  for (let id = ids[at]; id !== undefined && (await client.isReady(id)); id = ids[at]) at++
+  for (let id = ids[at]; id !== undefined && (await client.isReady?.(id)); id = ids[at]) at++
   return at
 }

@@ -1,6 +1,6 @@
 /** A row of the table: what is measured of one side in one round. Runs in a process of its own. */
 import type { Client, Peer, Setup } from '../peers/peer.ts'
-import type { PeerName } from '../peers/peer.ts'
+import type { BrokerName, PeerName, RabbitSetup } from '../peers/peer.ts'
 import type { Settings } from '../settings.ts'
 
 export type Figures = Readonly<Record<string, number>>
@@ -39,14 +39,29 @@ export interface FilledQueue {
 export interface Row {
   readonly name: string
   readonly title: string
+  /** Absent: on SQLite. */
+  readonly rabbitmq?: Pick<RabbitSetup, 'results'>
   readonly metrics: (settings: Settings) => readonly Metric[]
   /** Only when it is asked for by name. */
   readonly isExtra?: boolean
-  /** Absent: all of them. */
+  /** Absent: all there are on its broker. */
   readonly peers?: readonly PeerName[]
   /** Once for each side, before the first round. */
   readonly prepare?: (side: Side) => Promise<Prepared>
   readonly measure: (side: Side) => Promise<Figures>
+}
+
+const peersOn: Readonly<Record<BrokerName, readonly PeerName[]>> = {
+  sqlite: ['lovage', 'hand-written', 'plainjob'],
+  rabbitmq: ['lovage', 'hand-written', 'celery', 'celery-best', 'celery-node'],
+}
+
+export function brokerOf(row: Pick<Row, 'rabbitmq'>): BrokerName {
+  return row.rabbitmq === undefined ? 'sqlite' : 'rabbitmq'
+}
+
+export function peersOf(row: Pick<Row, 'peers' | 'rabbitmq'>): readonly PeerName[] {
+  return row.peers ?? peersOn[brokerOf(row)]
 }
 
 export async function withClient<T>({ peer, setup }: Side, use: (client: Client) => Promise<T>): Promise<T> {
