@@ -3,7 +3,7 @@
  * the same tests with less of everything. What each fault's number means, and what is promised: docs/faults.md.
  */
 import { parseArgs } from 'node:util'
-import { runVitest } from './run-node.js'
+import { runNode, vitest } from './run-node.js'
 
 const help = `npm run faults [-- --fault N] [--only TEXT]
 
@@ -38,8 +38,8 @@ function options() {
 }
 
 async function run({ fault, only }) {
-  const args = ['--project', 'faults']
+  const args = [vitest, 'run', '--project', 'faults']
   if (fault !== undefined) args.push('-t', `faults? (\\d+, )*${fault}\\b`)
   else if (only !== undefined) args.push('-t', only.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`))
-  return await runVitest(args, { ...process.env, LOVAGE_LONG: '1', LOVAGE_MUST_TEST: '1' })
+  return await runNode(args, { ...process.env, LOVAGE_LONG: '1', LOVAGE_MUST_TEST: '1' })
 }

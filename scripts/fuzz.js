@@ -3,7 +3,7 @@
  * the next seed, until the time is over or one fails. What failed is added, shrunk, to packages/lovage/test/fuzz/corpus.
  */
 import { parseArgs } from 'node:util'
-import { runVitest } from './run-node.js'
+import { runNode, vitest } from './run-node.js'
 
 const help = `npm run fuzz [-- --minutes M] [--seed S] [--only TEXT]
 
@@ -52,7 +52,8 @@ const endsAt = Date.now() + given.minutes * 60_000
 for (let round = 0; round === 0 || Date.now() < endsAt; round++) {
   const seed = (given.seed + round) % 0x7fffffff
   console.log(`\nround ${round + 1}: npm run fuzz -- --seed ${seed}`)
-  const code = await runVitest(['--project', 'fuzz', ...(given.only === undefined ? [] : ['-t', given.only])], {
+  const only = given.only === undefined ? [] : ['-t', given.only]
+  const code = await runNode([vitest, 'run', '--project', 'fuzz', ...only], {
     ...process.env,
     FUZZ_SEED: String(seed),
     FUZZ_MS: String(Math.max(200, Math.min(roundMs, (endsAt - Date.now()) / 20))),

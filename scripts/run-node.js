@@ -8,11 +8,8 @@ import { dirname, join } from 'node:path'
 
 const signals = ['SIGHUP', 'SIGINT', 'SIGTERM']
 
-/** As `runNode`, of Vitest's command line. */
-export async function runVitest(args, env) {
-  const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
-  return await runNode([vitest, 'run', ...args], env)
-}
+/** Vitest's program. */
+export const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs')
 
 /** Its exit code; 128 and the signal's number when it, or this process, was told to end. Runs in the repository's root. */
 export async function runNode(args, env) {
