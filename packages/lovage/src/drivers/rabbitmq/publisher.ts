@@ -4,6 +4,7 @@
  */
 import type { ConfirmChannel, Message, Options } from 'amqplib'
 import type { PublishOutcome } from '../../broker.ts'
+import type { Timer } from '../../core/clock.ts'
 import { crashPoint } from '../../core/crash-point.ts'
 import {
   BrokerConnectionError,
@@ -44,6 +45,13 @@ interface Pending {
   isReturned: boolean
 }
 
+/** What one call publishes. */
+interface Batch {
+  /** Monotonic ms: how long the broker's next answer is waited for. Later with each one. */
+  until: number
+  readonly sent: Pending[]
+}
+
 interface Open {
   readonly link: Link
   readonly channel: ConfirmChannel
@@ -61,7 +69,10 @@ export class Publisher {
   #pendingBytes = 0
   #onRoom: (() => void)[] = []
 
-  /** @param options timeoutMs: how long a publish may take, reconnects and blocked brokers included. @default 10000 */
+  /**
+   * @param options timeoutMs: how long a publish waits for the broker's next answer to one of its messages, reconnects and
+   * blocked brokers included. @default 10000
+   */
   constructor(connection: RabbitConnection, options: { readonly timeoutMs?: number } = {}) {
     this.#connection = connection
     this.#timeoutMs = options.timeoutMs ?? 10_000
@@ -75,14 +86,12 @@ export class Publisher {
     if (messages.length === 0) return []
     if (this.#connection.state === 'closed') throw new IllegalStateError('This connection to RabbitMQ is closed')
     const release = this.#connection.hold()
-    const { clock } = this.#connection
-    const until = clock.monotonic() + this.#timeoutMs
-    const sent: Pending[] = []
-    const timer = clock.after(this.#timeoutMs, () => this.#expire(sent))
+    const batch: Batch = { until: this.#later(), sent: [] }
+    const patience = this.#expireLater(batch)
     try {
-      return await Promise.all(await this.#sendAll(messages, { until, sent }))
+      return await Promise.all(await this.#sendAll(messages, batch))
     } finally {
-      timer.cancel()
+      patience.cancel()
       release()
     }
   }
@@ -97,10 +106,7 @@ export class Publisher {
     if (open !== undefined) closeChannel(open.channel).catch(() => undefined)
   }
 
-  async #sendAll(
-    messages: readonly Outgoing[],
-    { until, sent }: { readonly until: number; readonly sent: Pending[] },
-  ): Promise<Promise<PublishOutcome>[]> {
+  async #sendAll(messages: readonly Outgoing[], batch: Batch): Promise<Promise<PublishOutcome>[]> {
     const outcomes: Promise<PublishOutcome>[] = []
     let refused: PublishOutcome | undefined
     for (const message of messages) {
@@ -111,11 +117,11 @@ export class Publisher {
       }
       let open = this.#ready()
       if (open === undefined && refused === undefined) {
-        const waited = await this.#whenReady(until).catch(toRefusal)
+        const waited = await this.#whenReady(batch).catch(toRefusal)
         if ('accepted' in waited) refused = waited
         else open = waited
       }
-      outcomes.push(open === undefined ? Promise.resolve(refused ?? away) : this.#send(open, message, sent))
+      outcomes.push(open === undefined ? Promise.resolve(refused ?? away) : this.#send(open, message, batch))
     }
     return outcomes
   }
@@ -127,11 +133,11 @@ export class Publisher {
     return open !== undefined && !open.link.isLost && !open.link.isBlocked && isRoom ? open : undefined
   }
 
-  /** @throws {BrokerConnectionError | BrokerTimeoutError} not until `until`. */
-  async #whenReady(until: number): Promise<Open> {
+  /** @throws {BrokerConnectionError | BrokerTimeoutError} not until the batch's time is over. */
+  async #whenReady(batch: Batch): Promise<Open> {
     const { clock } = this.#connection
     for (;;) {
-      const leftMs = until - clock.monotonic()
+      const leftMs = batch.until - clock.monotonic()
       if (leftMs <= 0) throw new BrokerTimeoutError(`RabbitMQ took no message for ${this.#timeoutMs} ms`)
       const link = await this.#connection.link(leftMs)
       await within(clock, leftMs, { what: 'it is blocked, its memory or disk is short', work: link.unblocked() })
@@ -164,16 +170,21 @@ export class Publisher {
     return new Promise(resolve => this.#onRoom.push(resolve))
   }
 
-  #send(open: Open, message: Outgoing, sent: Pending[]): Promise<PublishOutcome> {
+  #later(): number {
+    return this.#connection.clock.monotonic() + this.#timeoutMs
+  }
+
+  #send(open: Open, message: Outgoing, batch: Batch): Promise<PublishOutcome> {
     const { promise, resolve } = Promise.withResolvers<PublishOutcome>()
     const pending: Pending = { message, resolve: outcome => this.#settle(pending, resolve, outcome), isReturned: false }
     const { exchange, routingKey, body, properties, mandatory = true } = message
     try {
       crashPoint('P5')
       const options = { persistent: true, ...properties, mandatory }
-      open.channel.publish(exchange, routingKey, body, options, (error: unknown) =>
-        pending.resolve(confirmed(pending, open, error)),
-      )
+      open.channel.publish(exchange, routingKey, body, options, (error: unknown) => {
+        batch.until = this.#later()
+        pending.resolve(confirmed(pending, open, error))
+      })
     } catch (error) {
       // nothing was written: it has no form on the wire, or the channel has just ended
       resolve({ accepted: 'no', error: coerceError(error) })
@@ -181,7 +192,7 @@ export class Publisher {
     }
     this.#pending.add(pending)
     this.#pendingBytes += body.length
-    sent.push(pending)
+    batch.sent.push(pending)
     return promise
   }
 
@@ -205,6 +216,18 @@ export class Publisher {
       pending.isReturned = true
       return
     }
+  }
+
+  /** Slow is not silent: each answer gives the rest of the batch its time anew. */
+  #expireLater(batch: Batch): Timer {
+    const { clock } = this.#connection
+    const check = (): void => {
+      const leftMs = batch.until - clock.monotonic()
+      if (leftMs > 0) timer = clock.after(leftMs, check)
+      else this.#expire(batch.sent)
+    }
+    let timer = clock.after(this.#timeoutMs, check)
+    return { cancel: () => timer.cancel() }
   }
 
   #expire(sent: readonly Pending[]): void {
