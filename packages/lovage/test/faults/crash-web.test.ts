@@ -16,12 +16,12 @@ const steps = 20
 const patience = { timeoutMs: 110_000 }
 const isLinux = process.platform === 'linux'
 
-/** Its own database is none of the scene's: the environment's is. */
+/** Its own database is none of the scene's, the environment's is; rpc:// results are apart by the app's name. */
 async function startWeb(
   scene: CrashScene,
   crashAt?: string,
 ): Promise<{ readonly child: Process; readonly port: number }> {
-  const child = scene.start([program, 'elsewhere.db'], crashAt)
+  const child = scene.start([program, 'elsewhere.db', '{}', scene.app.name], crashAt)
   await child.shows('listening ')
   return { child, port: Number(/listening (\d+)/.exec(child.stdout)?.[1]) }
 }

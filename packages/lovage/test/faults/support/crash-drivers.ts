@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { joinBackend } from '../../../src/backend.ts'
 import type { BrokerCapabilities } from '../../../src/broker.ts'
-import { openConnection } from '../../../src/drivers/registry.ts'
+import { openConnection, resolveResultUrl } from '../../../src/drivers/registry.ts'
 import type { ResultCapabilities } from '../../../src/result-store.ts'
 import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
 
@@ -60,7 +60,15 @@ const entries: readonly DriverEntry[] = [
     absence: hasRabbit ? undefined : 'RabbitMQ is not installed',
     sample: { ...inFiles('/nowhere', 'results.db'), LOVAGE_BROKER_URL: 'amqp://localhost' },
     prepare: () => (hasRabbit ? sharedRabbit() : Promise.resolve()),
-    open: rabbitPlace,
+    open: root => rabbitPlace(inFiles(root, 'results.db').LOVAGE_RESULT_BACKEND),
+  },
+  {
+    name: 'rabbitmq, results there too',
+    inShort: 'kill',
+    absence: hasRabbit ? undefined : 'RabbitMQ is not installed',
+    sample: { LOVAGE_BROKER_URL: 'amqp://localhost', LOVAGE_RESULT_BACKEND: 'rpc://' },
+    prepare: () => (hasRabbit ? sharedRabbit() : Promise.resolve()),
+    open: () => rabbitPlace('rpc://'),
   },
 ]
 
@@ -73,7 +81,7 @@ function files(urls: Urls): Promise<Place> {
   return Promise.resolve({ urls, end: () => Promise.resolve() })
 }
 
-async function rabbitPlace(root: string): Promise<Place> {
+async function rabbitPlace(results: string): Promise<Place> {
   const rabbit = await sharedRabbit()
   const vhost = await rabbit.addVhost('crash')
   const count = (queue: string): string =>
@@ -82,7 +90,7 @@ async function rabbitPlace(root: string): Promise<Place> {
       _ -> 0
     end`
   return {
-    urls: { ...inFiles(root, 'results.db'), LOVAGE_BROKER_URL: rabbit.url(vhost) },
+    urls: { LOVAGE_BROKER_URL: rabbit.url(vhost), LOVAGE_RESULT_BACKEND: results },
     left: async queue => Number(await rabbit.eval(count(queue))),
     end: () => rabbit.deleteVhost(vhost),
   }
@@ -108,7 +116,8 @@ export const crashDrivers: readonly CrashDriver[] = await Promise.all(
 /** Of connections that are never opened. */
 async function factsOf({ LOVAGE_BROKER_URL: brokerUrl, LOVAGE_RESULT_BACKEND: resultBackend }: Urls): Promise<Facts> {
   const transport = await openConnection(brokerUrl)
-  const storage = resultBackend === brokerUrl ? transport : await openConnection(resultBackend)
+  const resultUrl = resolveResultUrl(resultBackend, brokerUrl)
+  const storage = resultUrl === brokerUrl ? transport : await openConnection(resultUrl)
   const { broker, results, atomic } = joinBackend(transport, storage)
   return { broker: broker.capabilities, results: results.capabilities, atomic, chords: 'arrive' in results }
 }

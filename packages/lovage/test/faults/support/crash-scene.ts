@@ -95,10 +95,10 @@ export class CrashScene implements AsyncDisposable {
     return [...chains.map(({ first }) => first.id), ...chains.map(({ nextId }) => nextId)]
   }
 
-  /** Starts a program in the project. @param crashAt LOVAGE_CRASH_AT */
-  start(args: readonly string[], crashAt?: string): Process {
+  /** Starts a program in the project. @param crashAt LOVAGE_CRASH_AT @param ownLeaseMs a connection's heartbeat follows it */
+  start(args: readonly string[], crashAt?: string, ownLeaseMs: number = leaseMs): Process {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(LOVAGE|CELERY|VITEST|NODE_ENV)/.test(name))
-    const env = { ...Object.fromEntries(inherited), ...this.#place.urls, LOVAGE_LEASE_MS: `${leaseMs}ms` }
+    const env = { ...Object.fromEntries(inherited), ...this.#place.urls, LOVAGE_LEASE_MS: `${ownLeaseMs}ms` }
     const child = spawn(process.execPath, args, {
       cwd: this.#project.root,
       env: crashAt === undefined ? env : { ...env, LOVAGE_CRASH_AT: crashAt },

@@ -1,6 +1,6 @@
 /**
- * A web process: the routes on node:http over a database. argv: the database, then limits as JSON. Prints
- * `listening <port>`. `GET /handle/<id>` mints, `GET /memory` tells resident bytes and open connections.
+ * A web process: the routes on node:http over a database. argv: the database, limits as JSON, the app's
+ * name. Prints `listening <port>`. `GET /handle/<id>` mints, `GET /memory` tells resident bytes and open connections.
  */
 import { createServer } from 'node:http'
 import { Lovage } from '../../../src/app/lovage.ts'
@@ -8,8 +8,8 @@ import { toNodeHandler } from '../../../src/web/node.ts'
 import { createRoutes } from '../../../src/web/routes.ts'
 import { defaultLimits } from '../../../src/web/web-limits.ts'
 
-const [database = '', limits = '{}'] = process.argv.slice(2)
-const app = new Lovage('faults', { brokerUrl: `sqlite:${database}` })
+const [database = '', limits = '{}', name = 'faults'] = process.argv.slice(2)
+const app = new Lovage(name, { brokerUrl: `sqlite:${database}` })
 const routes = createRoutes(app, {}, { ...defaultLimits, ...(JSON.parse(limits) as object) })
 await routes.ready()
 const tasks = toNodeHandler(routes)
