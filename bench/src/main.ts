@@ -27,14 +27,12 @@ try {
 async function bench(given: Settings): Promise<void> {
   const chosen = chooseRows(given.only)
   const settings = { ...given, folder: ownFolder(given.folder) }
-  const stage = await openStage(chosen, settings)
+  let stage: RabbitStage | undefined
   process.on('SIGINT', () => void closeStage(stage).finally(() => process.exit(130)))
+  stage = await openStage(chosen, settings)
+  const possible = chosen.filter(row => row.rabbitmq === undefined || stage !== undefined)
   try {
-    await runRows(
-      chosen.filter(row => row.rabbitmq === undefined || stage !== undefined),
-      settings,
-      stage,
-    )
+    await runRows(possible, settings, stage)
   } finally {
     await closeStage(stage)
   }

@@ -22,7 +22,7 @@ and celery-node.
 
 usage: npm run bench -- [options]
 
-  --quick            a sanity run, under a minute; its figures mean little
+  --quick            a sanity run of a few minutes; its figures mean little
   --only ROW         that row only, or "sqlite" or "rabbitmq": all rows on it; may be repeated
   --peer NAME        that side only; may be repeated:
                      ${peerNames.join(', ')}

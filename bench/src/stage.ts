@@ -49,9 +49,8 @@ function provideCelery(): PythonCelery | undefined {
   const script = fileURLToPath(new URL('../../scripts/celery.js', import.meta.url))
   const { status, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' })
   const [found] = findPythonCelery()
-  if (status !== 0) {
-    const then = found === undefined ? 'SKIPPED: Celery, because' : `Celery ${found.version} instead of the newest:`
-    console.warn(`${then} pip could not install it. It needs python3 with venv, and a network.\n${stderr.trim()}\n`)
-  }
+  if (found === undefined)
+    console.warn(`SKIPPED: celery, celery-best. They need python3 with venv, and a network.\n${stderr.trim()}\n`)
+  else if (status !== 0) console.warn(`Celery ${found.version}, not the newest: pip did not say.\n${stderr.trim()}\n`)
   return found
 }

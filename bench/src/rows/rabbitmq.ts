@@ -17,20 +17,11 @@ const rpc = { results: 'rpc' } as const
 const sqlite = { results: 'sqlite' } as const
 
 export const rabbitmq: readonly Row[] = [
-  {
-    name: 'rabbitmq-enqueue',
-    title: 'RabbitMQ: enqueue in batches, one after the other, each awaited',
-    rabbitmq: rpc,
-    // celery-node does not tell when a task is sent
-    peers: ['lovage', 'hand-written', 'celery', 'celery-best'],
-    metrics: () => [
-      { name: 'enqueued', unit: '/s' },
-      { name: 'CPU per task', unit: 'µs', isCpu: true, goal: '≤ 12' },
-    ],
-    measure: side => measureEnqueue(side, side.settings.batch),
-  },
+  // celery-node does not tell when a task is sent
+  { ...enqueue(rpc, 'rpc:// results'), peers: ['lovage', 'hand-written', 'celery', 'celery-best'] },
   endToEnd(rpc, 'rpc:// results', '≥ 85 % of hand-written, ≥ 20 × celery, ≥ 5 × celery-best'),
   roundTrip(rpc, 'rpc:// results', '≤ 2.0'),
+  { ...enqueue(sqlite, 'results in SQLite'), peers: ['lovage', 'hand-written'] },
   { ...endToEnd(sqlite, 'results in SQLite', '≥ 85 % of hand-written'), peers: ['lovage', 'hand-written'] },
   { ...roundTrip(sqlite, 'results in SQLite', '≤ 1.5'), peers: ['lovage', 'hand-written'] },
 ]
@@ -39,6 +30,19 @@ type Results = Pick<RabbitSetup, 'results'>
 
 function suffix({ results }: Results): string {
   return results === 'rpc' ? '' : `-${results}`
+}
+
+function enqueue(on: Results, what: string): Row {
+  return {
+    name: `rabbitmq-enqueue${suffix(on)}`,
+    title: `RabbitMQ, ${what}: enqueue in batches, one after the other, each awaited`,
+    rabbitmq: on,
+    metrics: () => [
+      { name: 'enqueued', unit: '/s', goal: '≥ 85 % of hand-written' },
+      { name: 'CPU per task', unit: 'µs', isCpu: true, goal: '≤ 12' },
+    ],
+    measure: side => measureEnqueue(side, side.settings.batch),
+  }
 }
 
 function endToEnd(on: Results, what: string, goal: string): Row {
