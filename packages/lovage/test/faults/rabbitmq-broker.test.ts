@@ -49,6 +49,12 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     server.freeze()
     const [outcome] = await broker.publish([publication('frozen')])
     expect(outcome).toMatchObject({ accepted: 'unknown', error: expect.any(BrokerTimeoutError) })
+    // more than are sent before one is confirmed: the rest is not sent after the time, to wait for ever
+    const many = await broker.publish(Array.from({ length: 5000 }, (_, n) => publication(`frozen-${n}`)))
+    expect([many[0], many.at(-1)]).toMatchObject([
+      { accepted: 'unknown' },
+      { accepted: 'no', error: expect.any(BrokerTimeoutError) },
+    ])
     server.thaw()
     expect(await broker.publish([publication('after')])).toEqual([{ accepted: 'yes' }])
     await until('what was sent after', () => sink.ids.has('after'))

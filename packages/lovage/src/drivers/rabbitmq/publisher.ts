@@ -50,6 +50,8 @@ interface Batch {
   /** Monotonic ms: how long the broker's next answer is waited for. Later with each one. */
   until: number
   readonly sent: Pending[]
+  /** Its time was over. */
+  isOver: boolean
 }
 
 interface Open {
@@ -86,7 +88,7 @@ export class Publisher {
     if (messages.length === 0) return []
     if (this.#connection.state === 'closed') throw new IllegalStateError('This connection to RabbitMQ is closed')
     const release = this.#connection.hold()
-    const batch: Batch = { until: this.#later(), sent: [] }
+    const batch: Batch = { until: this.#later(), sent: [], isOver: false }
     const patience = this.#expireLater(batch)
     try {
       return await Promise.all(await this.#sendAll(messages, batch))
@@ -115,7 +117,8 @@ export class Publisher {
         outcomes.push(Promise.resolve({ accepted: 'no', error: tooLarge }))
         continue
       }
-      let open = this.#ready()
+      // nobody would look after what is sent when the time is over
+      let open = batch.isOver ? undefined : this.#ready()
       if (open === undefined && refused === undefined) {
         const waited = await this.#whenReady(batch).catch(toRefusal)
         if ('accepted' in waited) refused = waited
@@ -138,13 +141,14 @@ export class Publisher {
     const { clock } = this.#connection
     for (;;) {
       const leftMs = batch.until - clock.monotonic()
-      if (leftMs <= 0) throw new BrokerTimeoutError(`RabbitMQ took no message for ${this.#timeoutMs} ms`)
+      if (leftMs <= 0 || batch.isOver)
+        throw new BrokerTimeoutError(`RabbitMQ took no message for ${this.#timeoutMs} ms`)
       const link = await this.#connection.link(leftMs)
       await within(clock, leftMs, { what: 'it is blocked, its memory or disk is short', work: link.unblocked() })
       if (this.#open?.link !== link)
         await within(clock, leftMs, { what: 'open a channel', work: this.#reopen(link) }).catch(ignoreLost(link))
       const open = this.#ready()
-      if (open !== undefined) return open
+      if (open !== undefined && !batch.isOver) return open
       if (this.#open?.link === link && !link.isBlocked)
         await within(clock, leftMs, { what: 'confirm what is under way', work: this.#room() })
     }
@@ -224,15 +228,16 @@ export class Publisher {
     const check = (): void => {
       const leftMs = batch.until - clock.monotonic()
       if (leftMs > 0) timer = clock.after(leftMs, check)
-      else this.#expire(batch.sent)
+      else this.#expire(batch)
     }
     let timer = clock.after(this.#timeoutMs, check)
     return { cancel: () => timer.cancel() }
   }
 
-  #expire(sent: readonly Pending[]): void {
+  #expire(batch: Batch): void {
+    batch.isOver = true
     const error = new BrokerTimeoutError(`RabbitMQ did not confirm the message within ${this.#timeoutMs} ms`)
-    for (const pending of sent) pending.resolve({ accepted: 'unknown', error })
+    for (const pending of batch.sent) pending.resolve({ accepted: 'unknown', error })
   }
 }
 
@@ -260,7 +265,9 @@ function confirmed({ isReturned, message }: Pending, open: Open, error: unknown)
     return { accepted: 'unknown', error: away }
   }
   const isRefused = coerceError(error).message === 'message nacked'
-  const text = `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble`
+  const text = isRefused
+    ? `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble`
+    : `The channel was closed before the broker confirmed a message for "${message.routingKey}"`
   return { accepted: isRefused ? 'no' : 'unknown', error: new BrokerError(text, { cause: error }) }
 }
 
