@@ -27,9 +27,9 @@ try {
 async function bench(given: Settings): Promise<void> {
   const chosen = chooseRows(given.only)
   const settings = { ...given, folder: ownFolder(given.folder) }
-  let stage: RabbitStage | undefined
-  process.on('SIGINT', () => void closeStage(stage).finally(() => process.exit(130)))
-  stage = await openStage(chosen, settings)
+  const opening = openStage(chosen, settings)
+  process.on('SIGINT', () => void opening.then(closeStage).finally(() => process.exit(130)))
+  const stage = await opening
   const possible = chosen.filter(row => row.rabbitmq === undefined || stage !== undefined)
   try {
     await runRows(possible, settings, stage)
