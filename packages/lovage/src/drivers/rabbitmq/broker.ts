@@ -145,7 +145,7 @@ export class RabbitBroker implements Broker {
     if (this.#settling.has(token) || this.#held(token) === undefined) return 'lost'
     this.#settling.add(token)
     try {
-      assertAccepted(await this.publish(successors))
+      if (successors.length > 0) assertAccepted(await this.publish(successors))
       const replacement = this.#replacement(delivery, disposition)
       if (replacement !== undefined) assertAccepted([await replacement])
       return (await this.#giveUp(token, disposition)) ? 'settled' : 'lost'
@@ -230,8 +230,9 @@ export class RabbitBroker implements Broker {
 
   /** What is published in its place before it is acknowledged; undefined: nothing. */
   #replacement(delivery: Delivery, disposition: Disposition): Promise<PublishOutcome> | undefined {
+    if (disposition.kind === 'ack') return undefined
     const message = this.#held(delivery.token)?.message
-    if (message === undefined || disposition.kind === 'ack') return undefined
+    if (message === undefined) return undefined
     const { queue } = delivery
     if (disposition.kind === 'park') {
       const { properties, headers } = delivery.message

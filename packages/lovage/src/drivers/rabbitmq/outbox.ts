@@ -136,8 +136,10 @@ export class Outbox {
     for (const [index, draft] of later.entries()) outcomes.set(draft, sentLater[index])
     return drafts.map(draft => {
       if (!isDraft(draft)) return draft
+      const outcome = outcomes.get(draft)
+      if (outcome !== undefined) return outcome
       const error = refusals.get(draft.publication.queue) ?? new BrokerError('The message was not sent')
-      return outcomes.get(draft) ?? { accepted: 'no', error }
+      return { accepted: 'no', error }
     })
   }
 
