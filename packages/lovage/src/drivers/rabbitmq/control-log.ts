@@ -62,6 +62,7 @@ export class ControlLog {
   /** What living keys were before the link was lost; undefined: all is read. */
   #before: ControlState | undefined
   #bytesRead = 0
+  /** By living key, where its value was read; while all is read anew, removed ones too. */
   readonly #writtenAtBytes = new Map<string, number>()
   #sweeper: Timer | undefined
   #forget: () => void = () => undefined
@@ -236,7 +237,9 @@ export class ControlLog {
     this.#bytesRead += message.content.length
     if (entry === undefined) return
     const { answer, changes } = this.#state.apply(entry, offset + 1)
-    if ('key' in entry) this.#writtenAtBytes.set(entry.key, this.#bytesRead)
+    for (const { key, value } of changes)
+      if (value !== undefined || this.#before !== undefined) this.#writtenAtBytes.set(key, this.#bytesRead)
+      else this.#writtenAtBytes.delete(key)
     if (changes.length > 0 && this.#before === undefined) this.#onChanges(changes)
     this.#waiting.get(entry.nonce)?.resolve(answer)
   }
@@ -253,6 +256,8 @@ export class ControlLog {
       if (this.#writtenAtBytes.has(key)) changes.push({ key, value: undefined })
       else this.#writeAgain({ key, value, expiresAt }, now)
     }
+    for (const key of this.#writtenAtBytes.keys())
+      if (this.#state.get(key, now) === undefined) this.#writtenAtBytes.delete(key)
     if (changes.length > 0) this.#onChanges(changes.map(({ key, value }) => ({ key, value })))
   }
 
