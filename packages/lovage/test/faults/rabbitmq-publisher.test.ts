@@ -30,6 +30,19 @@ describe.skipIf(!hasRabbit)('A batch of many messages for RabbitMQ', { timeout: 
     const outcomes = await sending
     expect(outcomes.map(({ accepted }) => accepted)).toEqual(['yes', 'yes', 'yes', 'yes', 'unknown'])
   })
+
+  it('learns which of its messages no queue took, also when one before it did not mind', async () => {
+    const confirms = new HeldConfirms()
+    await using lab = await openLab(() => confirms.filter)
+    const message = { exchange: '', routingKey: 'nowhere', body: Buffer.from('x'), properties: {} }
+    const sending = lab.publisher.publish([{ ...message, mandatory: false }, message])
+    // a confirm may come late, a return does not
+    await until('the confirms', () => confirms.heldCount === 2)
+    confirms.release(2)
+    await lab.connection.withChannel('ask anything', channel => channel.checkQueue('queue'))
+    const outcomes = await sending
+    expect(outcomes.map(({ accepted }) => accepted)).toEqual(['yes', 'no'])
+  })
 })
 
 interface Lab extends AsyncDisposable {
@@ -94,8 +107,8 @@ class HeldConfirms {
     return this.#held
   }
 
-  release(): void {
-    this.#toGive++
+  release(count = 1): void {
+    this.#toGive += count
   }
 }
 

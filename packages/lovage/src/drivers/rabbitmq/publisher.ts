@@ -210,8 +210,9 @@ export class Publisher {
   /** A return comes before the confirm of the same message, and in the order of sending. */
   #returned({ fields, properties }: Message): void {
     for (const pending of this.#pending) {
-      const { exchange, routingKey, properties: sent } = pending.message
+      const { exchange, routingKey, properties: sent, mandatory = true } = pending.message
       const isIt =
+        mandatory &&
         !pending.isReturned &&
         exchange === fields.exchange &&
         routingKey === fields.routingKey &&
