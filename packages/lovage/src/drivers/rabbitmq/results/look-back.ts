@@ -1,9 +1,13 @@
 /** Reads a stretch of the stream once more, for tasks that are not in memory any more. */
 import type { ConsumeMessage } from 'amqplib'
+import type { Clock } from '../../../core/clock.ts'
+import { BrokerError } from '../../../core/errors.ts'
 import type { StoredState } from '../../../core/record.ts'
 import type { RabbitConnection } from '../connection.ts'
 import { within } from '../connection.ts'
+import { channelFault } from '../faults.ts'
 import { closeChannel } from '../link.ts'
+import type { Link } from '../link.ts'
 import { decodeStreamMessage } from './entries.ts'
 import type { Entry } from './entries.ts'
 import { offsetOf } from './tail.ts'
@@ -44,15 +48,30 @@ export async function readAt(
 
 async function read(
   connection: RabbitConnection,
-  { stream, from, to }: Stretch,
+  stretch: Stretch,
   onEntry: (offset: number, entry: Entry) => void,
 ): Promise<void> {
   const release = connection.hold()
-  const link = await connection.link(timeoutMs)
+  try {
+    await readOn(await connection.link(timeoutMs), stretch, { clock: connection.clock, onEntry })
+  } finally {
+    release()
+  }
+}
+
+interface Reading {
+  readonly clock: Clock
+  readonly onEntry: (offset: number, entry: Entry) => void
+}
+
+async function readOn(link: Link, { stream, from, to }: Stretch, { clock, onEntry }: Reading): Promise<void> {
+  const what = `look back in ${stream}`
   const { promise: done, resolve, reject } = Promise.withResolvers<void>()
-  const channel = await link.channel(error => reject(error ?? new Error('The channel that looked back was closed')))
+  const channel = await link.channel(error =>
+    reject(error === undefined ? new BrokerError(`${what}: the channel was closed`) : channelFault(error, what)),
+  )
   const take = (message: ConsumeMessage | null): void => {
-    if (message === null) return reject(new Error('The stream was deleted'))
+    if (message === null) return reject(new BrokerError(`${what}: the stream was deleted`))
     const offset = offsetOf(message)
     const content = offset >= from && offset < to ? decodeStreamMessage(message.content) : undefined
     if (content?.kind === 'batch') for (const entry of content.entries) onEntry(offset, entry)
@@ -60,12 +79,13 @@ async function read(
     if (message.fields.deliveryTag % ackEvery === 0) channel.ack(message, true)
   }
   try {
-    await channel.prefetch(prefetch)
-    await channel.consume(stream, take, { arguments: { 'x-stream-offset': from } })
-    await within(connection.clock, timeoutMs, { what: `look back in ${stream}`, work: done })
+    channel.prefetch(prefetch).catch(() => undefined)
+    const consumed = channel.consume(stream, take, { arguments: { 'x-stream-offset': from } })
+    // what refuses it is told by the end of the channel
+    consumed.catch(() => undefined)
+    await within(clock, timeoutMs, { what, work: done })
   } finally {
     done.catch(() => undefined)
     void closeChannel(channel).catch(() => undefined)
-    release()
   }
 }

@@ -6,7 +6,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Page } from '../../../broker.ts'
 import { endOfTurn } from '../../../core/clock.ts'
-import { BrokerTimeoutError, coerceError, IllegalStateError } from '../../../core/errors.ts'
+import {
+  BrokerConnectionError,
+  BrokerError,
+  BrokerTimeoutError,
+  coerceError,
+  IllegalStateError,
+  type LovageError,
+} from '../../../core/errors.ts'
 import type { StateRecord, StoredState } from '../../../core/record.ts'
 import { isReadyState } from '../../../core/states.ts'
 import type {
@@ -163,21 +170,18 @@ export class RpcResults implements ResultStore {
     const trouble = await this.#sync()
     if (trouble !== undefined && isFresh) throw trouble
     const missing = new Set(ids.filter(id => this.#projection.find(id) === undefined))
-    const older = missing.size === 0 ? noStates : await this.#readOlder(missing)
+    const { older, why } = missing.size === 0 ? nothingOlder : await this.#lookOlder(missing, trouble)
     return ids.map(id => {
       const state = older.get(id)
-      return (
-        this.#find(id) ??
-        (state === undefined ? unknown(id, trouble?.message ?? this.#whyUnknown()) : { kind: 'state', state })
-      )
+      return this.#find(id) ?? (state === undefined ? unknown(id, why ?? this.#whyUnknown()) : { kind: 'state', state })
     })
   }
 
   async watch(ids: readonly string[], options: WatchOptions): Promise<() => void> {
     this.#assertOpen()
-    await this.#sync()
+    const trouble = await this.#sync()
     const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
-    const older = dropped.size === 0 ? noStates : await this.#readOlder(dropped)
+    const { older } = dropped.size === 0 ? nothingOlder : await this.#lookOlder(dropped, trouble)
     this.#assertOpen()
     return this.#watches.add(ids, options, id => this.#projection.find(id)?.state ?? older.get(id))
   }
@@ -257,14 +261,14 @@ export class RpcResults implements ResultStore {
     for (const state of news) this.#watches.tell(state)
   }
 
-  /** Waits until all that was in the inbox by now was read here. Gives a reason when that cannot be had. */
-  async #sync(): Promise<BrokerTimeoutError | undefined> {
+  /** Waits until all that was in the inbox by now was read here. Gives a reason when that cannot be had: the broker's. */
+  async #sync(): Promise<LovageError | undefined> {
     try {
       await this.#fences.run()
       this.#assertOpen()
       return undefined
     } catch (error) {
-      if (!(error instanceof BrokerTimeoutError)) throw error
+      if (!isOfBroker(error)) throw error
       return error
     }
   }
@@ -293,6 +297,17 @@ export class RpcResults implements ResultStore {
   #find(id: string): Lookup | undefined {
     const known = this.#projection.find(id)
     return known === undefined ? undefined : { kind: 'state', state: known.state }
+  }
+
+  /** Where the broker is in trouble, what is known here is the answer, and it says why there is no more. */
+  async #lookOlder(ids: ReadonlySet<string>, trouble: LovageError | undefined): Promise<Older> {
+    if (trouble !== undefined) return { older: noStates, why: trouble.message }
+    try {
+      return { older: await this.#readOlder(ids), why: undefined }
+    } catch (error) {
+      if (!isOfBroker(error)) throw error
+      return { older: noStates, why: error.message }
+    }
   }
 
   /** Of tasks that are not in memory: from their place, where it is known or can be found. */
@@ -350,6 +365,18 @@ export class RpcResults implements ResultStore {
 
 const noPlaces: ReadonlyMap<string, number> = new Map()
 const noStates: ReadonlyMap<string, StoredState> = new Map()
+
+interface Older {
+  readonly older: ReadonlyMap<string, StoredState>
+  /** Why not all that there is could be read. */
+  readonly why: string | undefined
+}
+
+const nothingOlder: Older = { older: noStates, why: undefined }
+
+function isOfBroker(error: unknown): error is LovageError {
+  return error instanceof BrokerError || error instanceof BrokerConnectionError || error instanceof BrokerTimeoutError
+}
 
 function toPut({ mark, record }: Waiting): Put {
   return { mark, record }
