@@ -41,7 +41,10 @@ const writeAgainMs = 300
 export class Relay {
   readonly #parts: RelayParts
   #shift: Shift | undefined
+  #link: Link | undefined
   #isClosed = false
+  /** Ends the taking of the inbox that is under way. */
+  #endShift: () => void = () => undefined
   readonly #over = new AbortController()
   /** Starts of terms that are waited for, by token. */
   readonly #starts = new Map<string, (offset: number) => void>()
@@ -50,8 +53,10 @@ export class Relay {
     this.#parts = parts
   }
 
-  /** On each link. */
+  /** On each link; once more for the same one does nothing. */
   restore(link: Link): void {
+    if (this.#link === link) return
+    this.#link = link
     void this.#listen(link)
   }
 
@@ -70,6 +75,7 @@ export class Relay {
   close(): void {
     this.#isClosed = true
     this.#over.abort()
+    this.#endShift()
     this.#shift?.end()
   }
 
@@ -85,6 +91,7 @@ export class Relay {
   async #consume(link: Link): Promise<void> {
     const { queues, connection, projection, publisher, markInbox } = this.#parts
     const { promise: closed, resolve: onClose } = Promise.withResolvers<void>()
+    this.#endShift = onClose
     const channel = await link.channel(() => onClose())
     const shift = new Shift(
       {
@@ -107,16 +114,9 @@ export class Relay {
     }
     // a task's thread is busy with the task: it relays where nobody else does
     await channel.consume(queues.inbox, onMessage, { priority: isMainThread ? 0 : -1 })
-    await Promise.race([closed, this.#aborted()])
+    await closed
     shift.end()
     await closeChannel(channel).catch(() => undefined)
-  }
-
-  #aborted(): Promise<void> {
-    const { signal } = this.#over
-    return new Promise(resolve =>
-      signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
-    )
   }
 
   /** Writes the start of a term, and resolves to its place once everything before it was read here. */

@@ -23,6 +23,7 @@ import type { Entry, StreamMessage } from './entries.ts'
 import { answerType, decodeInbox } from './inbox.ts'
 import type { Answer, Question, ReturnAddress } from './inbox.ts'
 import type { ResultQueues } from './names.ts'
+import { keptMarks } from './projection.ts'
 import type { Known, Projection } from './projection.ts'
 
 export interface ShiftParts {
@@ -222,7 +223,7 @@ export class Shift {
     })
     if (entry === undefined) return isKept
     this.#lastBorn = Math.max(this.#lastBorn, entry.born)
-    const marks = [...(known?.marks ?? []), entry.mark]
+    const marks = [...(known?.marks.slice(1 - keptMarks) ?? []), entry.mark]
     this.#append(id, { entry, known: { state: entry.state, born: entry.born, marks } })
     return isKept
   }
