@@ -41,6 +41,7 @@ const settled = 'settled'
 export class LongHolds {
   readonly #parts: LongHoldParts
   readonly #byToken = new Map<string, LongHold>()
+  #isClosed = false
 
   constructor(parts: LongHoldParts) {
     this.#parts = parts
@@ -68,6 +69,8 @@ export class LongHolds {
       const renewal = clock.every(roundMs / 4, () => void signs.put(key, running, this.#lifeMs).catch(() => undefined))
       // before the original is acknowledged: in between it may be settled
       this.#byToken.set(token, { held, key, renewal, onEnd })
+      // closed meanwhile: the copy is what runs next
+      if (this.#isClosed) renewal.cancel()
       if (await original()) return true
     }
     // whoever gets the copy drops it; where it may not have been taken, there is none
@@ -106,6 +109,7 @@ export class LongHolds {
 
   /** Gives all of them up: their copies run next. */
   async close(): Promise<void> {
+    this.#isClosed = true
     const holds = Array.from(this.#byToken.values())
     this.#byToken.clear()
     for (const { renewal } of holds) renewal.cancel()
