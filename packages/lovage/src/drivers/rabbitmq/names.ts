@@ -126,7 +126,7 @@ export function noticeListener(pattern: string, unique: string): NoticeListener 
     return {
       ...route,
       bindingKey: route.routingKey,
-      queue: `${route.routingKey}.reply.celery.pidbox`,
+      queue: `${unique}.${route.routingKey}.reply.celery.pidbox`,
       options: { ...options, expires: 10_000, messageTtl: 300_000 },
       toAddress: routingKey => repliesPrefix + routingKey,
     }
