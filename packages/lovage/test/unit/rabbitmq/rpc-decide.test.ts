@@ -1,3 +1,4 @@
+import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { ConsumeMessage } from 'amqplib'
 import type { StateRecord, StoredState } from '../../../src/core/record.ts'
@@ -157,11 +158,19 @@ describe('a message of the inbox', () => {
       arrival: { isVersioned: false, record: { id: 'task', state: 'PROGRESS', value: '{"current":1}', facts: {} } },
     })
     expect(decodeInbox(message(body))).toEqual(decoded)
+    const compressed = {
+      ...message('', { headers: { compression: 'application/x-gzip' } }),
+      content: deflateSync(body),
+    }
+    expect(decodeInbox(compressed)).toMatchObject({
+      arrival: { record: { state: 'PROGRESS', value: '{"current":1}' } },
+    })
   })
 
   it.each([
     ['pickle', { contentType: 'application/x-python-serialize' }, /result_serializer = 'json'/],
-    ['compressed', { headers: { compression: 'application/x-gzip' } }, /leave result_compression unset/],
+    ['badly compressed', { headers: { compression: 'application/x-gzip' } }, /cannot be decompressed/],
+    ['oddly compressed', { headers: { compression: 'application/x-bz2' } }, /gzip and zstd are/],
     ['no document', {}, /no result document/],
   ])('that is %s ends its task, and says what to change', (_what, properties, text) => {
     const decoded = decodeInbox(message('[]', { correlationId: 'task', ...properties }))

@@ -6,7 +6,10 @@ import { createHash } from 'node:crypto'
 import type { ConsumeMessage } from 'amqplib'
 import { coerceError } from '../../../core/errors.ts'
 import type { ErrorDocument, StateRecord } from '../../../core/record.ts'
+import { bodyTextOf } from '../../../protocol/body-text.ts'
+import { defaultLimits } from '../../../protocol/json.ts'
 import { fromResultDocument } from '../../../protocol/result-document.ts'
+import { toWireMessage } from '../message.ts'
 import type { Arrival } from './decide.ts'
 import { isMap, isRecord, parseMap } from './entries.ts'
 
@@ -98,11 +101,10 @@ function isVersioned({ delivery, state }: StateRecord): boolean {
   return delivery > 0 || state === 'PENDING'
 }
 
-function textOf({ content, properties }: ConsumeMessage): string {
-  const { compression } = (properties.headers ?? {}) as Readonly<Record<string, unknown>>
-  if (typeof compression === 'string')
-    throw new Error(`The worker compresses results (${compression}): leave result_compression unset in Celery`)
-  return content.toString('utf8')
+function textOf(message: ConsumeMessage): string {
+  const { compression } = (message.properties.headers ?? {}) as Readonly<Record<string, unknown>>
+  if (typeof compression !== 'string') return message.content.toString('utf8')
+  return bodyTextOf({ ...toWireMessage(message), body: message.content }, defaultLimits)
 }
 
 /** Whoever waits for that task is told why nothing can be shown, instead of waiting for ever. */
