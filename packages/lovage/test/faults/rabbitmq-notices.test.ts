@@ -21,6 +21,7 @@ describe.skipIf(!hasRabbit)('Listening on RabbitMQ', { timeout: 60_000 }, () => 
     const heard = await listen(peer.broker)
     await deleteQueues(rabbit, vhost)
     await sendUntilHeard(peer.broker, heard)
+    expect([...heard].toSorted()).toEqual(addresses.toSorted())
     await peer.close()
     await rabbit.deleteVhost(vhost)
   })

@@ -34,6 +34,8 @@ export class Lane {
   readonly holds: Holds
   readonly #channel: Channel
   readonly #consumers = new Map<string, QueueConsumer>()
+  /** Queues that were deleted: to consume one before it is there again would cost the channel, and all that is held. */
+  readonly #gone = new Set<string>()
   /** Unsettled by consumer tag. */
   readonly #heldByTag = new Map<string, number>()
   /** Unsettled by queue. */
@@ -55,6 +57,11 @@ export class Lane {
     return this.#consumers.has(queue)
   }
 
+  /** The queue is there again. */
+  returned(queue: string): void {
+    this.#gone.delete(queue)
+  }
+
   /**
    * Sees to it that no more than `prefetch` of this queue are held.
    * @param mayGrow whether a consumer that has too little is replaced while others of the queue are still held
@@ -65,6 +72,7 @@ export class Lane {
     prefetch: number,
     { name, mayGrow }: { readonly name: string; readonly mayGrow: boolean },
   ): Promise<void> {
+    if (this.#gone.has(queue)) return
     const current = this.#consumers.get(queue)
     const foreign = this.#foreign(queue, current)
     const limit = Math.max(0, prefetch - foreign)
@@ -103,12 +111,14 @@ export class Lane {
   async #consume(queue: string, limit: number, name: string): Promise<void> {
     const tag = `${name}.${queue}.${++this.#tagCount}`
     await this.#channel.prefetch(limit)
+    if (this.#gone.has(queue)) return
     this.#consumers.set(queue, { tag, limit })
     await this.#channel.consume(queue, message => this.#receive(queue, tag, message), { consumerTag: tag })
   }
 
   #receive(queue: string, consumerTag: string, message: ConsumeMessage | null): void {
     if (message === null) {
+      this.#gone.add(queue)
       if (this.#consumers.get(queue)?.tag === consumerTag) this.#consumers.delete(queue)
       return this.#events.onMessage(queue, undefined)
     }

@@ -270,7 +270,10 @@ export class RabbitSubscription implements Subscription {
     declareTaskQueue(lane.link, queue, connection.location)
       .then(() => bindToDelay(lane.link, queue))
       .then(
-        () => this.#adjust(),
+        () => {
+          lane.returned(queue)
+          this.#adjust()
+        },
         (error: unknown) => connection.renew(coerceError(error)),
       )
   }
