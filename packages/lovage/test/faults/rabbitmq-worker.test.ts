@@ -3,9 +3,9 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { hasRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import { internals } from '../../src/app/internals.ts'
 import { Lovage } from '../../src/app/lovage.ts'
-import type { StoredState } from '../../src/core/record.ts'
 import type { Child } from './support/child.ts'
 import { Project } from './support/project.ts'
+import { sendThroughStorm, stateOf } from './support/restarts.ts'
 import { isLong, until } from './support/until.ts'
 
 const tasks = `import { Lovage } from 'lovage'
@@ -21,15 +21,7 @@ describe.skipIf(!hasRabbit)('Workers on RabbitMQ', { timeout: 900_000 }, () => {
     await using server = await startRabbit()
     const { app, project } = openApp(server.url())
     await Promise.all(Array.from({ length: workerCount }, () => project.worker()))
-    const sent = new Map<string, number>()
-    const sending = sendAll(app, sent)
-    for (let round = 0; round < 2 * roundCount; round++) {
-      const goal = Math.floor(((round + 0.5) * taskCount) / (2 * roundCount))
-      await until(`${goal} tasks sent`, () => sent.size >= goal, { timeoutMs: 120_000 })
-      await server[round % 2 === 0 ? 'stop' : 'kill']()
-      await server.start()
-    }
-    await sending
+    const sent = await sendThroughStorm({ server, app, roundCount, taskCount, nameOf: () => 'good' })
     const reader = openApp(server.url()).app
     const states = new Map<string, string>()
     await until(
@@ -77,19 +69,4 @@ function openApp(brokerUrl: string): { readonly app: Lovage; readonly project: P
   const app = new Lovage('onrabbit', { brokerUrl })
   onTestFinished(() => app.close())
   return { app, project: new Project({ tasks, env: { LOVAGE_BROKER_URL: brokerUrl } }) }
-}
-
-/** What was confirmed goes to `sent`; what may have been is sent again, under another id. */
-async function sendAll(app: Lovage, sent: Map<string, number>): Promise<void> {
-  for (let n = 0; n < taskCount; n++) {
-    const result = await app.sendTask('good', [n]).catch(() => undefined)
-    if (result === undefined) n--
-    else sent.set(result.id, n)
-  }
-}
-
-async function stateOf(app: Lovage, id: string): Promise<StoredState | undefined> {
-  const { results } = await internals(app).backend()
-  const found = await results.get(id)
-  return found.kind === 'state' ? found.state : undefined
 }
