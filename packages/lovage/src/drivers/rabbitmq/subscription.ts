@@ -33,7 +33,7 @@ export interface SubscriptionParts {
   readonly longAfterMs: number
 }
 
-/** Deliveries over the prefetch, which several queues can bring, are given back after this. */
+/** Deliveries over the prefetch, which several queues or an old limit can bring, are given back after this. */
 const longestSpareMs = 250
 /** How long a broker may refuse, after it was away, what it had before: it is still coming up. */
 const comingUpMs = 30_000
@@ -52,12 +52,15 @@ export class RabbitSubscription implements Subscription {
   #state: 'opening' | 'open' | 'closed' = 'opening'
   #lane: Lane | undefined
   #laneNumber = 0
+  /** What is handed on unsettled. */
   #prefetch: number
+  /** What the consumers were told, which may be another figure for a while: `limitFor`. */
+  #limit: number
   readonly #paused = new Set<string>()
   /** Received, not yet handed on: in this turn, or because the prefetch is full. */
   #spare: Spare[] = []
   #isHandingOver = false
-  /** Set while the worker is full and nothing is fetched; only with several queues. */
+  /** Set while the worker is full and nothing is fetched. */
   #isFull = false
   #spareTimer: Timer | undefined
   #adjusting: Promise<void> | undefined
@@ -76,6 +79,7 @@ export class RabbitSubscription implements Subscription {
   constructor(parts: SubscriptionParts) {
     this.#parts = parts
     this.#prefetch = parts.options.prefetch
+    this.#limit = parts.options.prefetch
   }
 
   /** @throws {ConfigurationError} a queue is there, declared otherwise. @throws {BrokerConnectionError} */
@@ -103,8 +107,10 @@ export class RabbitSubscription implements Subscription {
   setPrefetch(prefetch: number): void {
     const grid = onGrid(prefetch)
     if (grid === this.#prefetch) return
-    this.#mayGrow ||= grid > this.#prefetch
     this.#prefetch = grid
+    const limit = limitFor(grid, this.#limit)
+    this.#mayGrow ||= limit > this.#limit
+    this.#limit = limit
     this.#isFull = false
     this.#handOverSoon()
     this.#adjust()
@@ -230,7 +236,7 @@ export class RabbitSubscription implements Subscription {
       for (const queue of this.#parts.queues) {
         const isStopped = this.#state === 'closed' || this.#isFull || this.#paused.has(queue)
         // a channel that ends meanwhile is told of by its own event
-        const wanted = isStopped ? 0 : Math.max(0, this.#prefetch - this.#longCount(queue))
+        const wanted = isStopped ? 0 : Math.max(0, this.#limit - this.#longCount(queue))
         await this.#lane?.adjust(queue, wanted, { name, mayGrow }).catch(() => undefined)
       }
     }
@@ -311,15 +317,16 @@ export class RabbitSubscription implements Subscription {
     this.#adjust()
   }
 
-  /** Several queues may bring more than the worker wants: others may have it, unless it is wanted soon. */
+  /** Consumers may bring more than the worker wants: others may have it, unless it is wanted soon. */
   #giveBackLater(): void {
     if (this.#spareTimer !== undefined) return
-    const seen = this.#spare[0]?.tag
+    const newest = this.#spare.at(-1)
     this.#spareTimer = this.#parts.connection.clock.after(longestSpareMs, () => {
       this.#spareTimer = undefined
       if (this.#spare.length === 0 || this.#state !== 'open') return
-      if (this.#spare[0]?.tag !== seen) return this.#giveBackLater()
+      if (newest !== undefined && !this.#spare.includes(newest)) return this.#giveBackLater()
       this.#isFull = true
+      this.#limit = this.#prefetch
       this.#adjust()
       void this.#adjusting?.then(() => this.#giveBack(() => true))
     })
@@ -418,4 +425,14 @@ function onGrid(prefetch: number): number {
   if (prefetch < 16) return Math.min(prefetch, 65_535)
   const step = 2 ** (Math.floor(Math.log2(prefetch)) - 3)
   return Math.min(Math.floor(prefetch / step) * step, 65_535)
+}
+
+/**
+ * What the consumers are told, who have `limit`. To tell them is to end them and begin others: three answers of the
+ * broker, in which nothing comes. A prefetch wavers with the pace of quick tasks, so consumers that have much are told
+ * of what is much more, and not of less: what comes and is not wanted for a while goes back, and then they are told.
+ */
+function limitFor(prefetch: number, limit: number): number {
+  if (prefetch === 0 || limit < 16) return prefetch
+  return prefetch >= 2 * limit ? prefetch : limit
 }
