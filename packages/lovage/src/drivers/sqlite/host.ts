@@ -21,16 +21,19 @@ export function hostIdentity(): HostIdentity {
   }
 }
 
-/** When a process started, in the kernel's ticks: tells it from a later one of the same pid. Empty: unknown or gone. */
+/**
+ * When a process started, in the kernel's ticks: tells it from a later one of the same pid. Empty: unknown or gone. The
+ * same process has another start for those who look from another time namespace.
+ */
 export function processStart(pid: number): string {
   return attempt(() => processStat(pid).start) ?? ''
 }
 
-/** Whether the process of this pid and start lives: a zombie does not. */
+/** Whether the process of this pid and start lives: a zombie does not. @param start empty: whichever has the pid */
 export function isProcessAlive(pid: number, start: string): boolean {
-  if (start === '') return canSignal(pid)
   const stat = attempt(() => processStat(pid))
-  return stat !== undefined && stat.start === start && stat.state !== 'Z' && stat.state !== 'X'
+  if (stat === undefined) return start === '' && canSignal(pid)
+  return (start === '' || stat.start === start) && stat.state !== 'Z' && stat.state !== 'X'
 }
 
 /** The cheap question, a tenth of the other: a zombie, and another process of the same pid, pass for it. */

@@ -123,12 +123,16 @@ export class OwnerTable {
   }
 
   judge(owner: OwnerRow, { monotonic, trustsLeases, isThorough }: Inquiry): DeadOwner | undefined {
-    const { id, pid, lease_until: leaseUntil } = owner
+    const { id, lease_until: leaseUntil } = owner
     if (owner.boot !== this.#host.boot) return { id, leaseUntil, blame: false }
     const isVisible = owner.pid_space === this.#host.pidSpace
-    const isGone = isVisible && !(isThorough ? isProcessAlive(pid, owner.process_start) : canSignal(pid))
-    if (isGone) return { id, leaseUntil, blame: true }
+    if (isVisible && this.#isGone(owner, isThorough)) return { id, leaseUntil, blame: true }
     return trustsLeases && this.#hasLapsed(owner, monotonic) ? { id, leaseUntil, blame: !isVisible } : undefined
+  }
+
+  #isGone({ pid, time_space: timeSpace, process_start: start }: OwnerRow, isThorough: boolean): boolean {
+    if (!isThorough) return !canSignal(pid)
+    return !isProcessAlive(pid, timeSpace === this.#host.timeSpace ? start : '')
   }
 
   #hasLapsed(owner: OwnerRow, monotonic: number): boolean {

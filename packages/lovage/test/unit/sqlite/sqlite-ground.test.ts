@@ -82,9 +82,11 @@ describe('a process', () => {
     const start = processStart(pid)
     expect([isProcessAlive(pid, start), canSignal(pid)]).toEqual([true, true])
     expect(isProcessAlive(pid, `${start}1`)).toBe(false)
+    // its start is not comparable
+    expect(isProcessAlive(pid, '')).toBe(true)
     child.kill('SIGKILL')
     await once(child, 'exit')
-    expect([isProcessAlive(pid, start), canSignal(pid)]).toEqual([false, false])
+    expect([isProcessAlive(pid, start), isProcessAlive(pid, ''), canSignal(pid)]).toEqual([false, false, false])
   })
 })
 
