@@ -41,7 +41,7 @@ function peerOf(variant: Variant): Peer {
       set: [...Object.entries(conf).map(entry => entry.join('=')), ...flags].join(' ') || 'nothing',
     }),
     // a second of its work: enough for it to be busy all the time
-    load: { batch: 100, batchesInFlight: 5 },
+    load: { batch: 20, batchesInFlight: 25 },
     openClient: setup => Promise.resolve(new CeleryClient(pythonOf(setup), environment(setup, variant))),
     worker: setup => ({
       program: pythonOf(setup).python,
