@@ -30,7 +30,8 @@ async function bench(given: Settings): Promise<void> {
   const opening = openStage(chosen, settings)
   process.on('SIGINT', () => void opening.then(closeStage).finally(() => process.exit(130)))
   const stage = await opening
-  const possible = chosen.filter(row => row.rabbitmq === undefined || stage !== undefined)
+  const isPossible = (row: Row) => row.rabbitmq === undefined || stage !== undefined
+  const possible = chosen.filter(row => isPossible(row) && chosenPeers(row, settings, stage).length > 0)
   try {
     await runRows(possible, settings, stage)
   } finally {
