@@ -75,23 +75,9 @@ function openApp(server: RabbitServer): Lovage {
 }
 
 async function startCelery(name: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const args = [
-    '-m',
-    'celery',
-    '-A',
-    'restart_tasks',
-    'worker',
-    '-Q',
-    'py',
-    '-n',
-    `${name}@%h`,
-    '-c',
-    '2',
-    '-l',
-    'INFO',
-  ]
+  const what = ['-A', 'restart_tasks', 'worker', '-Q', 'py', '-n', `${name}@%h`, '-c', '2', '-l', 'INFO']
   const settings = { ...env, PYTHONDONTWRITEBYTECODE: '1', C_FORCE_ROOT: '1' }
-  const child = new Child(args, { program: celery?.python ?? '', cwd: support, env: settings })
+  const child = new Child(['-m', 'celery', ...what], { program: celery?.python ?? '', cwd: support, env: settings })
   await child.line(/ ready\./, { timeoutMs: 60_000 })
 }
 
