@@ -3,7 +3,7 @@
  *
  * The prefetch is per consumer, because RabbitMQ 4.3 refuses the global one, and a running consumer keeps the one it
  * began with: another one means to cancel it and consume anew. What came through a cancelled consumer is still held, and
- * the next one is given so much less.
+ * the next one is given so much less, unless that is small beside it: the subscription hands on no more than it may.
  */
 import type { Channel, ConsumeMessage } from 'amqplib'
 import type { Clock } from '../../core/clock.ts'
@@ -74,14 +74,17 @@ export class Lane {
   ): Promise<void> {
     if (this.#gone.has(queue)) return
     const current = this.#consumers.get(queue)
-    const foreign = this.#foreign(queue, current)
+    // taking them off a large one would end and begin consumers for ever: some are always held
+    const isLarge = prefetch >= 16
+    const foreign = isLarge ? 0 : this.#foreign(queue, current)
     const limit = Math.max(0, prefetch - foreign)
     const isRight =
       current !== undefined && (current.limit === limit || (current.limit < limit && !mayGrow && foreign > 0))
     if (isRight && limit > 0) return
     if (current !== undefined) await this.cancel(queue)
     // what was on its way meanwhile came through the cancelled one
-    const left = Math.max(0, prefetch - (this.#heldByQueue.get(queue) ?? 0))
+    const held = isLarge ? 0 : (this.#heldByQueue.get(queue) ?? 0)
+    const left = Math.max(0, prefetch - held)
     if (left > 0) await this.#consume(queue, left, name)
   }
 
