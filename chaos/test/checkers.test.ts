@@ -246,6 +246,19 @@ describe('once', () => {
     expect(check({ effects, faults: [fault('kill', 1, 20)] })).toEqual(['early twice'])
   })
 
+  test('an end that its worker was frozen with is written, and known, when that goes on', () => {
+    const effects = [
+      effect('start', 'a', { at: 10 }),
+      effect('end', 'a', { at: 1000 }),
+      effect('start', 'a', { pid: 2, at: 5000 }),
+    ]
+    const finals = new Map([['a', { state: 'SUCCESS', ready: true, readyAt: 1001 }]])
+    const frozen = (at: number): FaultLine[] => [fault('freeze', 1, at), fault('thaw', 1, 4900)]
+    expect(check({ effects, finals, faults: frozen(1002) })).toEqual([])
+    // long after it was written
+    expect(check({ effects, finals, faults: frozen(2000) })).toEqual(['ran after its end'])
+  })
+
   test('what was revoked does not begin', () => {
     const producers: ProducerLine[] = [...sent('a', 'doomed'), { k: 'revoked', id: 'a', at: 100 }]
     expect(check({ producers, effects: [effect('start', 'a', { at: 90 })] })).toEqual([])

@@ -40,6 +40,14 @@ export class Impairments {
     return [...(this.#spans.get(pid) ?? []), ...this.#outages].some(span => span.from <= to && span.to >= from)
   }
 
+  /** When a process goes on that was frozen at some time between two instants; -Infinity: it was not. */
+  frozenUntil(pid: number, { from, to }: { readonly from: number; readonly to: number }): number {
+    const spans = (this.#spans.get(pid) ?? []).filter(
+      span => span.kind === 'frozen' && span.from <= to && span.to >= from,
+    )
+    return Math.max(-Infinity, ...spans.map(span => span.to))
+  }
+
   /** The same, and whatever is gone does not count: the dead do nothing late. */
   wasFrozen(pid: number, from: number, to: number): boolean {
     const spans = [...(this.#spans.get(pid) ?? []), ...this.#outages]

@@ -11,6 +11,8 @@ import { Impairments } from './impairments.ts'
 const revokeMs = 500
 /** Between the look at the clock and the task's own first line. */
 const startMs = 100
+/** Between the instant that an end is given and its COMMIT. */
+const writeMs = 200
 /** A late result of one that was frozen is known to the others by then: they look when they are handed the task. */
 const knownMs = 1000
 /** What is suspected of its workers' deaths is looked up before a process of its own is started for it. */
@@ -32,6 +34,10 @@ export interface Once {
 
 export function checkOnceRules(histories: Histories): Once {
   const facts = factsOf(histories)
+  const ends = groupBy(
+    histories.effects.filter(({ k }) => k === 'end'),
+    ({ id }) => id,
+  )
   const starts = histories.effects.filter(({ k }) => k === 'start').sort((a, b) => a.at - b.at)
   const violations: Violation[] = []
   let excused = 0
@@ -40,7 +46,7 @@ export function checkOnceRules(histories: Histories): Once {
     const someoneWasFrozen = runs.some(({ pid, at }) => facts.impairments.wasFrozen(pid, at, Infinity))
     for (const run of runs) {
       checkStart(run, facts, add)
-      const { readyAt = Infinity } = facts.finals.get(id) ?? {}
+      const readyAt = writtenAt(facts.finals.get(id)?.readyAt, ends.get(id) ?? [], facts.impairments)
       if (run.at <= readyAt) continue
       if (someoneWasFrozen && couldNotKnow(run, readyAt, facts.impairments)) excused++
       else add('ran after its end', `${describe(run)}, stored at ${readyAt}`)
@@ -75,6 +81,13 @@ function checkStart(run: EffectLine, facts: Facts, add: (rule: string, what: str
     add('started after it expired', `${describe(run)}, expired at ${facts.expiresAt.get(id)}`)
   if (retries === 0 && at < (facts.notBefore.get(id) ?? 0))
     add('started before it was due', `${describe(run)}, due at ${facts.notBefore.get(id)}`)
+}
+
+/** A worker that was frozen when it had decided on the end wrote it when it went on. */
+function writtenAt(readyAt = Infinity, ends: readonly EffectLine[], impairments: Impairments): number {
+  const writer = ends.findLast(({ at }) => at <= readyAt)
+  if (writer === undefined) return readyAt
+  return Math.max(readyAt, impairments.frozenUntil(writer.pid, { from: writer.at, to: readyAt + writeMs }))
 }
 
 function couldNotKnow({ pid, parent, at }: EffectLine, readyAt: number, impairments: Impairments): boolean {

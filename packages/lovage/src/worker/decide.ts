@@ -109,10 +109,8 @@ export function guard(delivery: Delivery, request: Request, facts: GuardFacts): 
 /** Why it is not run, if it is not. */
 function refusal(delivery: Delivery, request: Request, facts: GuardFacts): Outcome | undefined {
   const { stored, now, policy } = facts
-  if (stored !== undefined && isClosed(stored, request.retries))
-    // its last holder may have died before it published what follows; who has a second copy has nothing to do with that
-    return Outcome.superseded(delivery.redelivered ? stored : undefined)
-  if (!delivery.redelivered && stored !== undefined && hasBegun(stored, request.retries)) return Outcome.superseded()
+  const overtaken = whyOvertaken(delivery, request, stored)
+  if (overtaken !== undefined) return overtaken
   if (facts.revoked !== undefined) return Outcome.revoked('revoked')
   if (request.expiresAt !== undefined && request.expiresAt <= now) return Outcome.revoked('expired')
   if (policy === undefined) return unknownName(request)
@@ -123,6 +121,18 @@ function refusal(delivery: Delivery, request: Request, facts: GuardFacts): Outco
       workerLost(`The worker that ran ${request.task} is gone; acksLate is false, so it is not run again`),
     )
   return undefined
+}
+
+/** Somebody else has ended it, or has it: not to be run here. */
+export function whyOvertaken(
+  delivery: Delivery,
+  request: Request,
+  stored: StoredState | undefined,
+): Outcome | undefined {
+  if (stored === undefined) return undefined
+  // its last holder may have died before it published what follows; who has a second copy has nothing to do with that
+  if (isClosed(stored, request.retries)) return Outcome.superseded(delivery.redelivered ? stored : undefined)
+  return !delivery.redelivered && hasBegun(stored, request.retries) ? Outcome.superseded() : undefined
 }
 
 /** The task is at its end, or the attempt is. */

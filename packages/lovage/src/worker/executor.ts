@@ -20,7 +20,7 @@ import { coerceError } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
 import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
 import { readWorkflow, type Workflow } from '../protocol/workflow.ts'
-import { blamed, classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
+import { blamed, classify, guard, mustAsk, whyOvertaken, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
 import { Outcome } from './outcome.ts'
 import { cameWithRecord, createRun, recordBase, sawStored, unreadable, type Run, type RunnableTask } from './run.ts'
@@ -61,6 +61,8 @@ export interface ExecutorOptions {
 
 /** A task that ends sooner than this never shows STARTED: its end is written in the same breath. */
 const startedAfterMs = 10
+/** How old what the store said of a task may be when it begins. */
+const currentMs = 10
 /** How long deliveries wait behind slow ones before other workers may have them, all but as many as there are slots. */
 const longestWaitMs = 250
 /** And those too, which would be the next to run here. */
@@ -211,7 +213,8 @@ export class Executor {
     // meanwhile the worker may have been told to stop
     if (this.#draining) return void this.#settle(run, Outcome.returned())
     sawStored(run, stored)
-    this.#admit(run, this.#options.clock.now(), stored)
+    run.askedAt = this.#options.clock.now()
+    this.#admit(run, run.askedAt, stored)
     this.#pump()
   }
 
@@ -262,8 +265,10 @@ export class Executor {
       const next = this.#backlog[at]
       if (next === undefined) return
       const { expiresAt } = next.request
-      // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires
-      const room = next.careful || expiresAt !== undefined || this.#marking > 0 ? slots : window
+      // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires,
+      // nor what others may end
+      const mayWait = !next.careful && next.askedAt === undefined && expiresAt === undefined && this.#marking === 0
+      const room = mayWait ? window : slots
       if (this.#running.size >= room) return
       this.#backlog.splice(at, 1)
       if (expiresAt !== undefined && expiresAt <= this.#options.clock.now())
@@ -286,8 +291,13 @@ export class Executor {
   #run(run: Run): void {
     run.phase = 'running'
     this.#running.set(run.runId, run)
-    if (run.careful && !run.isolated) void this.#markThenStart(run)
+    if ((run.careful || this.#mustAskAgain(run)) && !run.isolated) void this.#markThenStart(run)
     else this.#start(run)
+  }
+
+  /** While it waited, whoever had it before may have gone on, and ended it. */
+  #mustAskAgain({ askedAt, announced }: Run): boolean {
+    return askedAt !== undefined && !announced && this.#options.clock.now() - askedAt > currentMs
   }
 
   /** An isolated run waits for a process, and is not to be blamed for a death meanwhile. */
@@ -314,14 +324,28 @@ export class Executor {
     const isRevoked = (): boolean => this.#options.isRevoked(run.request.id) !== undefined
     if (isRevoked()) return Outcome.revoked('revoked')
     if (this.#draining && !run.announced) return Outcome.returned()
+    const overtaken = this.#mustAskAgain(run) ? await this.#whyOvertaken(run) : undefined
+    if (overtaken !== undefined) return overtaken
+    const lost = run.careful ? await this.#markCareful(run) : undefined
+    if (lost !== undefined) return lost
+    // the pool was not told while this was written: it does not know the run yet
+    if (isRevoked()) return Outcome.revoked('revoked')
+    return this.#isAborting ? Outcome.returned() : undefined
+  }
+
+  async #whyOvertaken(run: Run): Promise<Outcome | undefined> {
+    const stored = await this.#settler.storedState(run)
+    run.askedAt = this.#options.clock.now()
+    sawStored(run, stored)
+    return whyOvertaken(run.delivery, run.request, stored)
+  }
+
+  async #markCareful(run: Run): Promise<Outcome | undefined> {
     if (this.#mustWriteStart(run) && !(await this.#writeStart(run)))
       return Outcome.superseded(await this.#settler.storedState(run))
     // asked after STARTED is stored: whoever gets it from now on knows that it had begun
     const lost = await this.#options.backend.broker.markStarted([run.delivery])
-    if (lost.length > 0) return Outcome.superseded()
-    // the pool was not told while this was written: it does not know the run yet
-    if (isRevoked()) return Outcome.revoked('revoked')
-    return this.#isAborting ? Outcome.returned() : undefined
+    return lost.length > 0 ? Outcome.superseded() : undefined
   }
 
   /** A task that may not run twice; and where the broker does not count who began, the store does. */
@@ -352,7 +376,7 @@ export class Executor {
       ended => this.#ended(run, ended),
       error => this.#options.events.trouble?.(coerceError(error), 'run a task'),
     )
-    if (run.careful) this.#catchUp(run)
+    if (run.careful || run.askedAt !== undefined) this.#catchUp(run)
   }
 
   /** What it was told while its start was being written, when the pool did not know it yet. */

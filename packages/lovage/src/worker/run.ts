@@ -28,6 +28,8 @@ export interface Run {
   runId: number
   /** Epoch ms since when it waits for a slot. */
   waitsSince: number
+  /** Epoch ms when the store was asked how far it is; undefined: there was no need. */
+  askedAt: number | undefined
   /** Epoch ms; undefined before it was handed to the pool. */
   startedAt: number | undefined
   /** Its STARTED is written. */
@@ -50,6 +52,7 @@ export function createRun(made: MadeRun): Run {
     ...made,
     phase: 'waiting',
     waitsSince: receivedAt,
+    askedAt: undefined,
     startedAt: undefined,
     announced: false,
     isolated: false,
