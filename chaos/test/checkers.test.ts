@@ -255,8 +255,12 @@ describe('once', () => {
     const finals = new Map([['a', { state: 'SUCCESS', ready: true, readyAt: 1001 }]])
     const frozen = (at: number): FaultLine[] => [fault('freeze', 1, at), fault('thaw', 1, 4900)]
     expect(check({ effects, finals, faults: frozen(1002) })).toEqual([])
-    // long after it was written
+    // long after it was written, and before it had ended
     expect(check({ effects, finals, faults: frozen(2000) })).toEqual(['ran after its end'])
+    const before = [fault('freeze', 1, 20), fault('thaw', 1, 900)]
+    expect(
+      check({ effects: [...effects.slice(0, 2), effect('start', 'a', { pid: 2, at: 2500 })], finals, faults: before }),
+    ).toEqual(['ran after its end'])
   })
 
   test('what was revoked does not begin', () => {

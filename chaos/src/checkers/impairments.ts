@@ -40,10 +40,10 @@ export class Impairments {
     return [...(this.#spans.get(pid) ?? []), ...this.#outages].some(span => span.from <= to && span.to >= from)
   }
 
-  /** When a process goes on that was frozen at some time between two instants; -Infinity: it was not. */
+  /** When a process goes on that froze between two instants, and knows it; -Infinity: it did not. */
   frozenUntil(pid: number, { from, to }: { readonly from: number; readonly to: number }): number {
     const spans = (this.#spans.get(pid) ?? []).filter(
-      span => span.kind === 'frozen' && span.from <= to && span.to >= from,
+      span => span.kind === 'frozen' && span.from >= from && span.from <= to,
     )
     return Math.max(-Infinity, ...spans.map(span => span.to))
   }
