@@ -99,7 +99,8 @@ export const settleBreaks: Readonly<Record<string, Break>> = {
       ],
       'worker/decide.ts': [{ from: 'isReadyState(stored.state) || stored.retries', to: 'stored.retries' }],
     },
-    focus: { mix: tiny, killsPerMinute: 60 },
+    // kills alone: who was frozen, or found the disk full, could not know of the end
+    focus: { mix: tiny, killsPerMinute: 60, freezesPerMinute: 0, fillsPerMinute: 0 },
   },
   'unversioned-put': {
     what: 'the last writer wins: what a frozen worker says late, or a slow write, replaces what is newer',
