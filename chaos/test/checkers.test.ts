@@ -252,15 +252,14 @@ describe('once', () => {
       effect('end', 'a', { at: 1000 }),
       effect('start', 'a', { pid: 2, at: 5000 }),
     ]
-    const finals = new Map([['a', { state: 'SUCCESS', ready: true, readyAt: 1001 }]])
+    const ended = finals({ a: success(1001) })
     const frozen = (at: number): FaultLine[] => [fault('freeze', 1, at), fault('thaw', 1, 4900)]
-    expect(check({ effects, finals, faults: frozen(1002) })).toEqual([])
+    expect(check({ effects, finals: ended, faults: frozen(1002) })).toEqual([])
     // long after it was written, and before it had ended
-    expect(check({ effects, finals, faults: frozen(2000) })).toEqual(['ran after its end'])
+    expect(check({ effects, finals: ended, faults: frozen(2000) })).toEqual(['ran after its end'])
     const before = [fault('freeze', 1, 20), fault('thaw', 1, 900)]
-    expect(
-      check({ effects: [...effects.slice(0, 2), effect('start', 'a', { pid: 2, at: 2500 })], finals, faults: before }),
-    ).toEqual(['ran after its end'])
+    const early = [...effects.slice(0, 2), effect('start', 'a', { pid: 2, at: 2500 })]
+    expect(check({ effects: early, finals: ended, faults: before })).toEqual(['ran after its end'])
   })
 
   test('what was revoked does not begin', () => {
