@@ -9,19 +9,18 @@
  * A delivery's `phase`: waiting (for a slot, in the backlog) → running (handed to the pool) → settling;
  * or due (in the DueQueue) → waiting; or at once → settling.
  */
-import type { Backend } from '../backend.ts'
 import type { Delivery } from '../broker.ts'
-import type { ProgressDocument, StateRecord, StoredState } from '../core/record.ts'
+import type { ProgressDocument, StoredState } from '../core/record.ts'
 import type { AbortReason, Pool, RunReport, RunResult } from '../pools/pool.ts'
-import type { Clock, Timer } from '../core/clock.ts'
+import type { Timer } from '../core/clock.ts'
 import type { WireMessage } from '../core/wire.ts'
 import { crashPoint } from '../core/crash-point.ts'
 import { coerceError } from '../core/errors.ts'
-import { isSameVersion } from '../core/states.ts'
 import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts'
 import { readWorkflow, type Workflow } from '../protocol/workflow.ts'
-import { blamed, classify, guard, mustAsk, whyOvertaken, type TaskPolicy } from './decide.ts'
+import { blamed, classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
+import { Marks, type MarksOptions, type Stopping } from './marks.ts'
 import { Outcome } from './outcome.ts'
 import { cameWithRecord, createRun, recordBase, sawStored, unreadable, type Run, type RunnableTask } from './run.ts'
 import { repliesTo, replyAddress } from './replies.ts'
@@ -42,18 +41,13 @@ export interface ExecutorEvents {
   trouble?(error: Error, what: string): void
 }
 
-export interface ExecutorOptions {
-  readonly backend: Backend
+export interface ExecutorOptions extends MarksOptions {
   readonly pool: Pool
   readonly slots: number
-  readonly clock: Clock
   readonly random: () => number
-  /** What goes with STARTED: `{pid, hostname}`, as Celery's. */
-  readonly startedValue: string
   /** Undefined: no such task here. */
   readonly findTask: (name: string) => RunnableTask | undefined
   readonly sender: Sender
-  readonly isRevoked: (id: string) => { readonly terminate: boolean } | undefined
   /** Told whenever the number of deliveries worth holding has changed. */
   readonly onPrefetch: (prefetch: number) => void
   readonly events: ExecutorEvents
@@ -61,8 +55,6 @@ export interface ExecutorOptions {
 
 /** A task that ends sooner than this never shows STARTED: its end is written in the same breath. */
 const startedAfterMs = 10
-/** How old what the store said of a task may be when it begins. */
-const currentMs = 10
 /** How long deliveries wait behind slow ones before other workers may have them, all but as many as there are slots. */
 const longestWaitMs = 250
 /** And those too, which would be the next to run here. */
@@ -76,8 +68,11 @@ export class Executor {
   readonly #options: ExecutorOptions
   readonly #throughput: Throughput
   readonly #settler: Settler
+  readonly #marks: Marks
   readonly #due: DueQueue<Run>
   #heldCount = 0
+  /** Of those, how many have run, or never will, and wait for their end to be stored. */
+  #settlingCount = 0
   readonly #backlog: Run[] = []
   /** Handed to the pool, in that order: the first `slots` of them are the ones that run. */
   readonly #running = new Map<number, Run>()
@@ -88,16 +83,15 @@ export class Executor {
   /** What was last told to `onPrefetch`. */
   #prefetch: number
   #idle: (() => void)[] = []
-  /** Set by `returnUnstarted`: what arrives from now on goes back. */
-  #draining = false
-  /** Set by `abortAll`. */
-  #isAborting = false
+  /** Draining, by `returnUnstarted`: what arrives from now on goes back. Aborting, by `abortAll`. */
+  #stopping: Stopping = 'no'
 
   constructor(options: ExecutorOptions) {
     this.#options = options
     this.#throughput = new Throughput(options.slots)
     this.#settler = new Settler(options)
-    this.#prefetch = this.#throughput.prefetch()
+    this.#marks = new Marks(options, this.#settler, () => this.#stopping)
+    this.#prefetch = this.#throughput.prefetch(0)
     this.#due = new DueQueue({
       clock: options.clock,
       limit: dueLimit,
@@ -140,7 +134,7 @@ export class Executor {
 
   /** Gives back all that does not run yet, and whatever arrives from now on. */
   returnUnstarted(): void {
-    this.#draining = true
+    if (this.#stopping === 'no') this.#stopping = 'draining'
     for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) void this.#settle(run, Outcome.returned())
     crashPoint('W13')
     for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
@@ -148,7 +142,7 @@ export class Executor {
 
   /** Tells all that runs to stop; it is given back. After `forceAfterMs` it is ended by force. */
   abortAll(forceAfterMs: number): void {
-    this.#isAborting = true
+    this.#stopping = 'aborting'
     for (const run of this.#running.values()) this.#abort(run, 'shutdown', forceAfterMs)
   }
 
@@ -181,7 +175,7 @@ export class Executor {
     }
     const run = this.#hold(delivery, { request, workflow }, now)
     this.#options.events.received?.(run)
-    if (this.#draining) void this.#settle(run, Outcome.returned())
+    if (this.#stopping !== 'no') void this.#settle(run, Outcome.returned())
     else this.#admitNow(run, now)
   }
 
@@ -211,7 +205,7 @@ export class Executor {
   async #admitAsked(run: Run): Promise<void> {
     const stored = await this.#settler.storedState(run)
     // meanwhile the worker may have been told to stop
-    if (this.#draining) return void this.#settle(run, Outcome.returned())
+    if (this.#stopping !== 'no') return void this.#settle(run, Outcome.returned())
     sawStored(run, stored)
     run.askedAt = this.#options.clock.now()
     this.#admit(run, run.askedAt, stored)
@@ -291,25 +285,20 @@ export class Executor {
   #run(run: Run): void {
     run.phase = 'running'
     this.#running.set(run.runId, run)
-    if ((run.careful || this.#mustAskAgain(run)) && !run.isolated) void this.#markThenStart(run)
+    if (!run.isolated && this.#marks.areNeeded(run)) void this.#markThenStart(run)
     else this.#start(run)
-  }
-
-  /** While it waited, whoever had it before may have gone on, and ended it. */
-  #mustAskAgain({ askedAt, announced }: Run): boolean {
-    return askedAt !== undefined && !announced && this.#options.clock.now() - askedAt > currentMs
   }
 
   /** An isolated run waits for a process, and is not to be blamed for a death meanwhile. */
   async #mayBegin(run: Run): Promise<boolean> {
-    run.refusal = await this.#settler.insist('mark a start', () => this.#mark(run))
+    run.refusal = await this.#marks.mark(run)
     run.startedAt ??= this.#options.clock.now()
     return run.refusal === undefined
   }
 
   async #markThenStart(run: Run): Promise<void> {
     this.#marking++
-    const refusal = await this.#settler.insist('mark a start', () => this.#mark(run))
+    const refusal = await this.#marks.mark(run)
     this.#marking--
     if (refusal === undefined) this.#start(run)
     else {
@@ -317,40 +306,6 @@ export class Executor {
       void this.#settle(run, refusal)
     }
     this.#pump()
-  }
-
-  /** Why it does not begin after all, if it does not. */
-  async #mark(run: Run): Promise<Outcome | undefined> {
-    const isRevoked = (): boolean => this.#options.isRevoked(run.request.id) !== undefined
-    if (isRevoked()) return Outcome.revoked('revoked')
-    if (this.#draining && !run.announced) return Outcome.returned()
-    const overtaken = this.#mustAskAgain(run) ? await this.#whyOvertaken(run) : undefined
-    if (overtaken !== undefined) return overtaken
-    const lost = run.careful ? await this.#markCareful(run) : undefined
-    if (lost !== undefined) return lost
-    // the pool was not told while this was written: it does not know the run yet
-    if (isRevoked()) return Outcome.revoked('revoked')
-    return this.#isAborting ? Outcome.returned() : undefined
-  }
-
-  async #whyOvertaken(run: Run): Promise<Outcome | undefined> {
-    const stored = await this.#settler.storedState(run)
-    run.askedAt = this.#options.clock.now()
-    sawStored(run, stored)
-    return whyOvertaken(run.delivery, run.request, stored)
-  }
-
-  async #markCareful(run: Run): Promise<Outcome | undefined> {
-    if (this.#mustWriteStart(run) && !(await this.#writeStart(run)))
-      return Outcome.superseded(await this.#settler.storedState(run))
-    // asked after STARTED is stored: whoever gets it from now on knows that it had begun
-    const lost = await this.#options.backend.broker.markStarted([run.delivery])
-    return lost.length > 0 ? Outcome.superseded() : undefined
-  }
-
-  /** A task that may not run twice; and where the broker does not count who began, the store does. */
-  #mustWriteStart({ task }: Run): boolean {
-    return task?.policy.acksLate === false || this.#options.backend.broker.capabilities.handOvers === 'flagged'
   }
 
   #start(run: Run): void {
@@ -383,7 +338,7 @@ export class Executor {
   #catchUp(run: Run): void {
     const revoked = this.#options.isRevoked(run.request.id)
     if (revoked !== undefined) this.#abort(run, revoked.terminate ? 'terminated' : 'revoked')
-    else if (this.#isAborting) this.#abort(run, 'shutdown')
+    else if (this.#stopping === 'aborting') this.#abort(run, 'shutdown')
   }
 
   #report(run: Run, report: RunReport): void {
@@ -424,7 +379,9 @@ export class Executor {
   /** Of each run once: at its end, or in place of its beginning. */
   async #settle(run: Run, outcome: Outcome, now = this.#options.clock.now()): Promise<void> {
     run.phase = 'settling'
+    this.#settlingCount++
     const { ended, isLost, refusal } = await this.#settler.settle(run, outcome, now)
+    this.#settlingCount--
     this.#heldCount--
     if (refusal === undefined) this.#options.events.settled?.(run, ended, isLost)
     else this.#options.events.unsettled?.(run, refusal, deliveredLater)
@@ -434,25 +391,6 @@ export class Executor {
   /** For writes that may be lost: the next one, or the end, will say it again. */
   #attempt(what: string, write: Promise<unknown>): void {
     write.catch((error: unknown) => this.#options.events.trouble?.(coerceError(error), what))
-  }
-
-  /** Whether it was news: false when the task has gone further, in somebody else's hands. */
-  async #writeStart(run: Run): Promise<boolean> {
-    run.announced = true
-    run.startedAt ??= this.#options.clock.now()
-    this.#options.events.started?.(run)
-    const record = { ...recordBase(run, this.#options.clock), state: 'STARTED', value: this.#options.startedValue }
-    // of a task that may not run twice: neither after a power cut
-    const isPromise = run.task?.policy.acksLate === false
-    const isNews = await this.#options.backend.results.put(record, { isPromise })
-    crashPoint('W4')
-    return isNews || (await this.#isStored(record))
-  }
-
-  /** What is not news may be ours, written twice: a client sends again what it had no answer for. */
-  async #isStored(record: StateRecord): Promise<boolean> {
-    const lookup = await this.#options.backend.results.get(record.id, { isFresh: true })
-    return lookup.kind === 'state' && isSameVersion(record, lookup.state)
   }
 
   // ── the pace ──────────────────────────────────────────────────────────────────────────────────────
@@ -471,7 +409,8 @@ export class Executor {
     let rank = 0
     for (const run of this.#running.values()) {
       if (rank++ === this.#options.slots) return
-      if (!run.announced && (run.startedAt ?? Infinity) <= before) this.#attempt('write STARTED', this.#writeStart(run))
+      if (!run.announced && (run.startedAt ?? Infinity) <= before)
+        this.#attempt('write STARTED', this.#marks.writeStart(run))
     }
   }
 
@@ -497,7 +436,7 @@ export class Executor {
   }
 
   #tellPrefetch(): void {
-    const prefetch = this.#throughput.prefetch() + this.#due.size
+    const prefetch = this.#throughput.prefetch(this.#settlingCount) + this.#due.size
     if (prefetch === this.#prefetch) return
     this.#prefetch = prefetch
     this.#options.onPrefetch(prefetch)

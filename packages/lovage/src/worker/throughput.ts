@@ -35,9 +35,12 @@ export class Throughput {
     this.#finished = 0
   }
 
-  /** Deliveries to hold unsettled: twice what a tick finishes, so that it can grow. */
-  prefetch(): number {
-    return Math.max(this.#slots, Math.min(2 * this.#perTick, mostHeld))
+  /**
+   * Deliveries to hold unsettled: twice what a tick finishes, so that it can grow.
+   * @param settling how many have run and wait for their end to be stored: no work is left in them
+   */
+  prefetch(settling: number): number {
+    return Math.max(this.#slots, Math.min(2 * this.#perTick + settling, mostHeld))
   }
 
   /** Deliveries to hand to the pool: the slots, and about 5 ms of work behind them. */

@@ -10,21 +10,26 @@ function afterTicks(throughput: Throughput, finishedPerTick: readonly number[]):
 }
 
 it('holds one delivery a slot for long tasks', () => {
-  expect(afterTicks(new Throughput(4), [0, 1, 0, 0]).prefetch()).toBe(4)
+  expect(afterTicks(new Throughput(4), [0, 1, 0, 0]).prefetch(0)).toBe(4)
 })
 
 it('holds about two ticks of work for short ones, and no more than a thousand', () => {
-  expect(afterTicks(new Throughput(4), [100]).prefetch()).toBe(200)
+  expect(afterTicks(new Throughput(4), [100]).prefetch(0)).toBe(200)
   expect(afterTicks(new Throughput(4), [100]).window()).toBe(4 + 25)
-  expect(afterTicks(new Throughput(4), [5000]).prefetch()).toBe(1000)
+  expect(afterTicks(new Throughput(4), [5000]).prefetch(0)).toBe(1000)
+})
+
+it('holds so many more as wait for their end to be stored, and no more than a thousand', () => {
+  const throughput = afterTicks(new Throughput(4), [100])
+  expect([throughput.prefetch(60), throughput.prefetch(5000)]).toEqual([260, 1000])
 })
 
 it('comes back to the slots within a second when tasks turn long', () => {
-  expect(afterTicks(new Throughput(4), [500, ...Array.from({ length: 25 }, () => 0)]).prefetch()).toBe(4)
+  expect(afterTicks(new Throughput(4), [500, ...Array.from({ length: 25 }, () => 0)]).prefetch(0)).toBe(4)
 })
 
 it('begins anew when what was quick has stalled', () => {
   const throughput = afterTicks(new Throughput(4), [500])
   throughput.stalled()
-  expect([throughput.prefetch(), throughput.window()]).toEqual([4, 4])
+  expect([throughput.prefetch(0), throughput.window()]).toEqual([4, 4])
 })
