@@ -88,11 +88,14 @@ async function publishThenStore(
   const outcomes = await broker.publish(batch)
   await Promise.all(
     batch.map(async ({ record }, index) => {
-      if (record !== undefined && outcomes[index]?.accepted === 'yes') await results.put(record).catch(() => false)
+      if (record !== undefined && outcomes[index]?.accepted === 'yes')
+        await results.put(record, unasked).catch(() => false)
     }),
   )
   return outcomes
 }
+
+const unasked = { isVerdictWanted: false } as const
 
 /** Celery's workers send their results where the message says. */
 function withReplyAddress(batch: readonly Publication[], { replyTo }: ResultStore): readonly Publication[] {

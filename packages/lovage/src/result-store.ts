@@ -18,6 +18,13 @@ export type Lookup =
   /** Not seen here, but the store cannot rule it out; says why. */
   | { readonly kind: 'unknown'; readonly reason: string }
 
+export interface PutOptions {
+  /** Something irrevocable follows from it, so it is made as durable as a final one. @default false */
+  readonly isPromise?: boolean | undefined
+  /** False: the writer only needs to know that it is safe, and may be told `true` of what was no news. @default true */
+  readonly isVerdictWanted?: boolean | undefined
+}
+
 export interface LookupOptions {
   /** Rejects when the store cannot be asked now, rather than answer from what this process has seen. @default false */
   readonly isFresh?: boolean | undefined
@@ -52,9 +59,8 @@ export interface ResultStore {
   /**
    * Keeps a record if it is newer than what is there (`isNewer` in core/states.ts); whether it was.
    * A final record is never replaced. Resolves when it is as durable as the store makes such a record.
-   * @param options isPromise: something irrevocable follows from it, so it is made as durable as a final one.
    */
-  put(record: StateRecord, options?: { readonly isPromise?: boolean | undefined }): Promise<boolean>
+  put(record: StateRecord, options?: PutOptions): Promise<boolean>
   get(id: string, options?: LookupOptions): Promise<Lookup>
   getMany(ids: readonly string[]): Promise<readonly Lookup[]>
   /** Follows some ids; the function ends it. Ids not yet known are followed too. Behind all watches of a process stands one cursor. */

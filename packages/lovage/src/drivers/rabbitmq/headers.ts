@@ -12,13 +12,19 @@ interface Typed {
   readonly value: number
 }
 
-/** @throws {EncodeError} naming the header that has no form in a table. */
-export function toTable(headers: Readonly<Record<string, unknown>>): Record<string, Field> {
-  const table: Record<string, Field> = {}
-  for (const [key, value] of Object.entries(headers)) {
-    if (value !== undefined) table[fieldName(key)] = toField(value, key)
+/**
+ * What is undefined stays so: the client leaves it out.
+ * @throws {EncodeError} naming the header that has no form in a table.
+ */
+export function toTable(headers: Readonly<Record<string, unknown>>): Record<string, Field | undefined> {
+  // a copy keeps the shape of what it is made of; built name by name, an object becomes a slow one after a dozen
+  const table = { ...headers }
+  for (const key of Object.keys(table)) {
+    const value = table[key]
+    fieldName(key)
+    if (typeof value !== 'string' && value !== undefined) table[key] = toField(value, key)
   }
-  return table
+  return table as Record<string, Field | undefined>
 }
 
 function toField(value: unknown, path: string): Field {
@@ -42,14 +48,18 @@ function toNumber(value: number): Typed {
 
 /** @throws {EncodeError} */
 function fieldName(name: string): string {
-  if (Buffer.byteLength(name) <= 255) return name
+  // at most 3 bytes each
+  if (name.length <= 85 || Buffer.byteLength(name) <= 255) return name
   throw new EncodeError(`A header's name has ${Buffer.byteLength(name)} bytes, AMQP takes 255: ${describe(name)}`)
 }
 
 /** JSON values: bytes become text, AMQP's own types their number. */
 export function fromTable(table: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
-  const headers: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(table ?? {})) headers[key] = fromField(value)
+  const headers: Record<string, unknown> = { ...table }
+  for (const key of Object.keys(headers)) {
+    const value = headers[key]
+    if (typeof value === 'object' && value !== null) headers[key] = fromField(value)
+  }
   return headers
 }
 

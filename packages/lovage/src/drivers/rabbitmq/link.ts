@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Channel, ChannelModel, ConfirmChannel, Options } from 'amqplib'
+import { endOfTurn } from '../../core/clock.ts'
 import { BrokerConnectionError, coerceError } from '../../core/errors.ts'
 import { loadClient } from './client.ts'
 import { channelFault, connectFault } from './faults.ts'
@@ -239,7 +240,7 @@ function coalesceWrites(model: ChannelModel): void {
     if (!isCorked) {
       isCorked = true
       stream.cork()
-      process.nextTick(() => {
+      endOfTurn(() => {
         isCorked = false
         stream.uncork()
       })

@@ -76,10 +76,11 @@ function numberOf(value: unknown): number | undefined {
 }
 
 function ownHeaders(table: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
-  const headers = fromTable(table)
-  for (const name of Object.keys(headers)) {
-    if (isBrokerHeader(name) || ownNames.has(name)) delete headers[name]
-  }
+  return without(fromTable(table), name => isBrokerHeader(name) || ownNames.has(name))
+}
+
+function without(headers: Record<string, unknown>, isLeftOut: (name: string) => boolean): Record<string, unknown> {
+  for (const name of Object.keys(headers)) if (isLeftOut(name)) delete headers[name]
   return headers
 }
 
@@ -105,8 +106,7 @@ export function longName({ properties }: Message): string | undefined {
 
 /** The same message as it came, transport headers too. */
 export function unchanged(message: Message, queue: string): Outgoing {
-  const headers = fromTable(message.properties.headers)
-  for (const name of Object.keys(headers)) if (isBrokerHeader(name)) delete headers[name]
+  const headers = without(fromTable(message.properties.headers), isBrokerHeader)
   const properties = { ...kept(message), headers: toTable(headers) }
   return { exchange: '', routingKey: queue, body: message.content, properties }
 }

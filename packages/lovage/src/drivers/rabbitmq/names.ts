@@ -157,5 +157,5 @@ const brokerHeader = /^x-(?:death|first-death-.*|last-death-.*|delivery-count|ac
 
 /** A header that belongs to the transport, not to the message. */
 export function isBrokerHeader(name: string): boolean {
-  return brokerHeader.test(name)
+  return name.startsWith('x-') && brokerHeader.test(name)
 }

@@ -60,6 +60,11 @@ export class Relay {
     void this.#listen(link)
   }
 
+  /** What a message of the stream says, when it comes from here and is waited for. */
+  recognize(body: Buffer): StreamMessage | undefined {
+    return this.#shift?.recognize(body)
+  }
+
   /** The next message of the stream, after the projection has taken it. */
   onStream(offset: number, message: StreamMessage): void {
     if (message.kind === 'term') this.#starts.get(message.token)?.(offset)

@@ -20,6 +20,7 @@ import type {
   ListQuery,
   Lookup,
   LookupOptions,
+  PutOptions,
   ResultCapabilities,
   ResultStore,
   WatchOptions,
@@ -29,7 +30,7 @@ import { RabbitConnection } from '../connection.ts'
 import type { Link } from '../link.ts'
 import { Publisher } from '../publisher.ts'
 import type { RabbitSession } from '../session.ts'
-import type { StreamMessage } from './entries.ts'
+import { decodeStreamMessage } from './entries.ts'
 import type { Put } from './inbox.ts'
 import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
@@ -58,8 +59,6 @@ export interface RpcOptions {
 const openTimeoutMs = 10_000
 /** A relay that is gone has a successor by then; the record is in the inbox all the same. */
 const verdictTimeoutMs = 10_000
-/** Whoever sends a task does not care whether its first state is news, only that it is safe. */
-const firstVerdictTimeoutMs = 1000
 const triedMs = 300
 /** Of one question. */
 const putsAtOnce = 100
@@ -72,6 +71,7 @@ interface OpenOptions {
 }
 
 interface Waiting extends Put {
+  readonly isVerdictWanted: boolean
   readonly resolve: (isKept: boolean) => void
   readonly reject: (error: Error) => void
 }
@@ -118,7 +118,7 @@ export class RpcResults implements ResultStore {
     this.#tail = new Tail({
       connection: reading,
       queues,
-      onMessage: (offset, message) => this.#onStream(offset, message),
+      onMessage: (offset, body) => this.#onStream(offset, body),
       onRestart: () => {
         this.#projection.restart()
         this.#older = undefined
@@ -147,12 +147,12 @@ export class RpcResults implements ResultStore {
     return this.#opening
   }
 
-  async put(record: StateRecord): Promise<boolean> {
-    this.#assertOpen()
-    const { promise, resolve, reject } = Promise.withResolvers<boolean>()
-    this.#puts.push({ mark: randomUUID(), record, resolve, reject })
-    if (this.#puts.length === 1) endOfTurn(() => this.#sendPuts())
-    return await promise
+  put(record: StateRecord, { isVerdictWanted = true }: PutOptions = {}): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#assertOpen()
+      this.#puts.push({ mark: randomUUID(), record, isVerdictWanted, resolve, reject })
+      if (this.#puts.length === 1) endOfTurn(() => this.#sendPuts())
+    })
   }
 
   async get(id: string, { isFresh = false }: LookupOptions = {}): Promise<Lookup> {
@@ -254,7 +254,8 @@ export class RpcResults implements ResultStore {
     this.#relay.restore(link)
   }
 
-  #onStream(offset: number, message: StreamMessage | undefined): void {
+  #onStream(offset: number, body: Buffer): void {
+    const message = this.#relay.recognize(body) ?? decodeStreamMessage(body)
     if (message === undefined) return this.#projection.skip(offset)
     const news = this.#projection.apply(offset, message)
     this.#relay.onStream(offset, message)
@@ -342,14 +343,24 @@ export class RpcResults implements ResultStore {
 
   #sendPuts(): void {
     const puts = this.#puts.splice(0)
-    for (const batch of batches(puts.filter(isFirst))) void this.#ask(batch, firstVerdictTimeoutMs)
-    for (const batch of batches(puts.filter(put => !isFirst(put)))) void this.#ask(batch, verdictTimeoutMs)
+    // apart: a verdict comes later than what is safe
+    for (const batch of batches(puts.filter(({ isVerdictWanted }) => !isVerdictWanted))) void this.#tell(batch)
+    for (const batch of batches(puts.filter(({ isVerdictWanted }) => isVerdictWanted))) void this.#ask(batch)
   }
 
-  async #ask(puts: readonly Waiting[], timeoutMs: number): Promise<void> {
+  async #tell(puts: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#mailbox.tell({ kind: 'put', puts: puts.map(toPut) }, { persistent: true })
+      for (const { resolve } of puts) resolve(true)
+    } catch (error) {
+      for (const { reject } of puts) reject(coerceError(error))
+    }
+  }
+
+  async #ask(puts: readonly Waiting[]): Promise<void> {
     try {
       const question = { kind: 'put', puts: puts.map(toPut) } as const
-      const answer = await this.#mailbox.ask(question, { timeoutMs, persistent: true })
+      const answer = await this.#mailbox.ask(question, { timeoutMs: verdictTimeoutMs, persistent: true })
       // without one it is in the inbox all the same, and whoever relays next will judge it
       for (const [index, { resolve }] of puts.entries()) resolve(answer?.kept?.[index] ?? true)
     } catch (error) {
@@ -380,10 +391,6 @@ function isOfBroker(error: unknown): error is LovageError {
 
 function toPut({ mark, record }: Waiting): Put {
   return { mark, record }
-}
-
-function isFirst({ record }: Put): boolean {
-  return record.state === 'PENDING' && record.retries === 0 && record.delivery === 0
 }
 
 function batches(puts: readonly Waiting[]): readonly (readonly Waiting[])[] {

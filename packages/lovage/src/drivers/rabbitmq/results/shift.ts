@@ -19,7 +19,7 @@ import type { Publisher } from '../publisher.ts'
 import { judge, Replays, withoutValue } from './decide.ts'
 import type { Arrival } from './decide.ts'
 import { encodeStreamMessage } from './entries.ts'
-import type { Entry, StreamMessage } from './entries.ts'
+import type { Batch, Entry, StreamMessage } from './entries.ts'
 import { answerType, decodeInbox } from './inbox.ts'
 import type { Answer, Question, ReturnAddress } from './inbox.ts'
 import type { ResultQueues } from './names.ts'
@@ -50,6 +50,8 @@ interface Item {
 
 interface Unread {
   readonly body: Buffer
+  /** What the body says. */
+  readonly written: Batch
   /** Monotonic ms when the broker last had its say about it; undefined: it has not yet. */
   saidAt: number | undefined
   sendCount: number
@@ -105,6 +107,12 @@ export class Shift {
       case 'over':
         return
     }
+  }
+
+  /** What a message of the stream says, when it is the one this shift waits for; undefined: it has to be read. */
+  recognize(body: Buffer): Batch | undefined {
+    const [oldest] = this.#unread.values()
+    return oldest !== undefined && oldest !== 'draft' && oldest.body.equals(body) ? oldest.written : undefined
   }
 
   /** The next message of the stream, after the projection has taken it. */
@@ -257,18 +265,18 @@ export class Shift {
     const [number, entries] = [this.#batch++, this.#draft]
     this.#draft = []
     this.#draftBytes = 0
-    const body = this.#encode(number, entries)
-    const unread: Unread = { body, saidAt: undefined, sendCount: 0 }
+    const unread: Unread = { ...this.#encode(number, entries), saidAt: undefined, sendCount: 0 }
     this.#unread.set(number, unread)
     void this.#send(unread)
   }
 
   /** What the broker does not take is told instead of it: to wait for it would be to wait for ever. */
-  #encode(number: number, entries: readonly Entry[]): Buffer {
-    const body = encodeStreamMessage({ kind: 'batch', term: this.#term, number, entries })
-    if (body.length <= largestBodyBytes) return body
+  #encode(number: number, entries: readonly Entry[]): Pick<Unread, 'body' | 'written'> {
+    const written: Batch = { kind: 'batch', term: this.#term, number, entries }
+    const body = encodeStreamMessage(written)
+    if (body.length <= largestBodyBytes) return { body, written }
     const smaller = entries.map(entry => (entry.kind === 'state' ? withoutValue(entry, body.length) : entry))
-    return encodeStreamMessage({ kind: 'batch', term: this.#term, number, entries: smaller })
+    return { body: encodeStreamMessage({ ...written, entries: smaller }), written: { ...written, entries: smaller } }
   }
 
   async #send(unread: Unread): Promise<void> {

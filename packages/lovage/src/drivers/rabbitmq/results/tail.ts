@@ -11,16 +11,14 @@ import { BrokerTimeoutError } from '../../../core/errors.ts'
 import type { RabbitConnection } from '../connection.ts'
 import { closeChannel } from '../link.ts'
 import type { Link } from '../link.ts'
-import { decodeStreamMessage } from './entries.ts'
-import type { StreamMessage } from './entries.ts'
 import { declareStream } from './names.ts'
 import type { ResultQueues } from './names.ts'
 
 export interface TailParts {
   readonly connection: RabbitConnection
   readonly queues: ResultQueues
-  /** In order. @param message undefined: none of ours */
-  readonly onMessage: (offset: number, message: StreamMessage | undefined) => void
+  /** In order. */
+  readonly onMessage: (offset: number, body: Buffer) => void
   /** The stream was deleted, and another one begins at 0. */
   readonly onRestart: () => void
 }
@@ -157,7 +155,7 @@ export class Tail {
     if (offset < wanted && wanted > this.#from) return this.#restart()
     if (offset < this.#next) return
     this.#next = offset + 1
-    this.#parts.onMessage(offset, decodeStreamMessage(message.content))
+    this.#parts.onMessage(offset, message.content)
     for (const waiter of this.#waiters) if (waiter.position <= offset) waiter.resolve()
   }
 
