@@ -11,7 +11,7 @@ const mostHeld = 1000
 
 export class Throughput {
   readonly #slots: number
-  /** Tasks finished per tick: up at once, down by a quarter. */
+  /** Tasks finished per tick: up at once, down by a tenth. */
   #perTick = 0
   #finished = 0
 
@@ -31,7 +31,7 @@ export class Throughput {
 
   /** Ends a measurement. */
   tick(): void {
-    this.#perTick = Math.max(this.#finished, Math.floor(this.#perTick * 0.75))
+    this.#perTick = Math.max(this.#finished, Math.floor(this.#perTick * 0.9))
     this.#finished = 0
   }
 

@@ -33,8 +33,11 @@ export interface SubscriptionParts {
   readonly longAfterMs: number
 }
 
-/** Deliveries over the prefetch, which several queues or an old limit can bring, are given back after this. */
-const longestSpareMs = 250
+/**
+ * Deliveries over the prefetch, which several queues or an old limit can bring, are given back after this. Not at once:
+ * who gets them sees that they were somebody's, and has to ask the store before it may begin.
+ */
+const longestSpareMs = 1000
 /** How long a broker may refuse, after it was away, what it had before: it is still coming up. */
 const comingUpMs = 30_000
 const reopenMs = 200

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Throughput } from '../../../src/worker/throughput.ts'
+import { Throughput, tickMs } from '../../../src/worker/throughput.ts'
 
 function afterTicks(throughput: Throughput, finishedPerTick: readonly number[]): Throughput {
   for (const finished of finishedPerTick) {
@@ -25,7 +25,7 @@ it('holds so many more as wait for their end to be stored, and no more than a th
 })
 
 it('comes back to the slots within a second when tasks turn long', () => {
-  expect(afterTicks(new Throughput(4), [500, ...Array.from({ length: 25 }, () => 0)]).prefetch(0)).toBe(4)
+  expect(afterTicks(new Throughput(4), [500, ...Array.from({ length: 1000 / tickMs }, () => 0)]).prefetch(0)).toBe(4)
 })
 
 it('begins anew when what was quick has stalled', () => {
