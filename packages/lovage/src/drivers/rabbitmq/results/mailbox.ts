@@ -14,7 +14,7 @@ import { isUnroutable } from '../publisher.ts'
 import type { Publisher } from '../publisher.ts'
 import { parseMap } from './entries.ts'
 import { questionType } from './inbox.ts'
-import type { Answer, Question } from './inbox.ts'
+import type { Answer, Change, Question } from './inbox.ts'
 import { declareInbox } from './names.ts'
 import type { ResultQueues } from './names.ts'
 
@@ -27,6 +27,8 @@ export interface Lines {
   readonly publisher: Publisher
   /** Its own: while a stream comes up, the broker ends connections that ask for it. */
   readonly reading: RabbitConnection
+  /** Asks the relay of this process. Undefined, at once or later: it does not relay. */
+  readonly askHere: (change: Change) => Promise<Answer | undefined> | undefined
 }
 
 export interface AskOptions {
@@ -87,6 +89,8 @@ export class Mailbox {
    * @throws {BrokerError} the question did not get into the inbox. @throws {IllegalStateError} it was closed meanwhile.
    */
   async ask(question: Question, { timeoutMs, persistent }: AskOptions): Promise<Answer | undefined> {
+    const here = await this.#askHere(question)
+    if (here !== undefined) return here
     const number = String(++this.#lastNumber)
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     this.#waiting.set(number, { resolve, reject })
@@ -104,8 +108,8 @@ export class Mailbox {
   }
 
   /** Into the inbox, and no answer wanted. @throws {BrokerError} it did not get there. */
-  tell(question: Question, options: { readonly persistent: boolean }): Promise<void> {
-    return this.#publish(question, options)
+  async tell(question: Question, options: { readonly persistent: boolean }): Promise<void> {
+    if ((await this.#askHere(question)) === undefined) await this.#publish(question, options)
   }
 
   /** Whoever waits is told so. */
@@ -113,6 +117,22 @@ export class Mailbox {
     this.#isClosed = true
     for (const { reject } of this.#waiting.values()) reject(closedError())
     this.#waiting.clear()
+  }
+
+  /** A stream that takes nothing is the inbox's to wait for. */
+  async #askHere(question: Question): Promise<Answer | undefined> {
+    if (this.#isClosed) throw closedError()
+    const { askHere, reading } = this.#lines
+    const answer = question.kind === 'put' || question.kind === 'forget' ? askHere(question) : undefined
+    if (answer === undefined) return undefined
+    const patience = new AbortController()
+    const release = reading.hold()
+    try {
+      return await Promise.race([answer, sleep(reading.clock, askAgainMs, patience.signal).then(() => undefined)])
+    } finally {
+      patience.abort()
+      release()
+    }
   }
 
   /** Asks again and again; once the question was taken, that it is not taken again changes nothing. */

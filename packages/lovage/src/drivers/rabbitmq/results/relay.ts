@@ -12,6 +12,7 @@ import type { RabbitConnection } from '../connection.ts'
 import type { Publisher } from '../publisher.ts'
 import { decodeStreamMessage, encodeStreamMessage } from './entries.ts'
 import type { StreamMessage } from './entries.ts'
+import type { Answer, Change } from './inbox.ts'
 import { declareInbox, declareStream } from './names.ts'
 import type { ResultQueues } from './names.ts'
 import { keptMarks } from './projection.ts'
@@ -58,6 +59,11 @@ export class Relay {
     if (this.#link === link) return
     this.#link = link
     void this.#listen(link)
+  }
+
+  /** A change, without the way through the inbox; undefined: somebody else relays, or does by now. */
+  ask(change: Change): Promise<Answer | undefined> | undefined {
+    return this.#shift?.ask(change)
   }
 
   /** What a message of the stream says, when it comes from here and is waited for. */

@@ -34,6 +34,7 @@ import { decodeStreamMessage } from './entries.ts'
 import type { Put } from './inbox.ts'
 import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
+import type { Lines } from './mailbox.ts'
 import { declareInbox, resultQueues } from './names.ts'
 import type { ResultQueues } from './names.ts'
 import { Projection } from './projection.ts'
@@ -114,7 +115,8 @@ export class RpcResults implements ResultStore {
     const name = `lovage ${process.pid}@${hostname()} reads results`
     const reading = new RabbitConnection({ location, name, clock: publishing.clock })
     this.#reading = reading
-    this.#mailbox = new Mailbox({ publishing, publisher, reading }, queues)
+    const askHere: Lines['askHere'] = change => this.#relay.ask(change)
+    this.#mailbox = new Mailbox({ publishing, publisher, reading, askHere }, queues)
     this.#tail = new Tail({
       connection: reading,
       queues,

@@ -21,7 +21,7 @@ import type { Arrival } from './decide.ts'
 import { encodeStreamMessage } from './entries.ts'
 import type { Batch, Entry, StreamMessage } from './entries.ts'
 import { answerType, decodeInbox } from './inbox.ts'
-import type { Answer, Question, ReturnAddress } from './inbox.ts'
+import type { Answer, Change, Question, ReturnAddress } from './inbox.ts'
 import type { ResultQueues } from './names.ts'
 import { keptMarks } from './projection.ts'
 import type { Known, Projection } from './projection.ts'
@@ -38,14 +38,16 @@ export interface ShiftParts {
   readonly markInbox: (token: string) => Promise<void>
 }
 
-/** One message of the inbox, held until what came of it has been read back. */
+/** One message of the inbox, or one change of this process's own, held until what came of it has been read back. */
 interface Item {
-  readonly message: ConsumeMessage
+  readonly message: ConsumeMessage | undefined
   /** The batch to be read back; undefined: none. */
   readonly batch: number | undefined
   readonly from: ReturnAddress | undefined
   /** A fence's position is known only when its turn comes. */
   readonly answer: Answer | 'position' | undefined
+  /** Whoever asked here; undefined: this shift is over, and somebody else is to be asked. */
+  readonly tell?: (answer: Answer | undefined) => void
 }
 
 interface Unread {
@@ -109,6 +111,19 @@ export class Shift {
     }
   }
 
+  /**
+   * A change that is asked for in this process, and need not travel through the inbox: whoever asks has nothing until it
+   * is answered, and asks elsewhere when it is not. Never a fence, which has to come after all that is in the inbox.
+   * @returns undefined: it does not relay now. Resolves to undefined: nor does it any more.
+   */
+  ask(change: Change): Promise<Answer | undefined> | undefined {
+    if (this.#state !== 'relaying') return undefined
+    const answer = this.#change(change)
+    const { promise, resolve: tell } = Promise.withResolvers<Answer | undefined>()
+    this.#hold({ message: undefined, batch: this.#batchNow(), from: undefined, answer, tell })
+    return promise
+  }
+
   /** What a message of the stream says, when it is the one this shift waits for; undefined: it has to be read. */
   recognize(body: Buffer): Batch | undefined {
     const [oldest] = this.#unread.values()
@@ -132,7 +147,7 @@ export class Shift {
     this.#state = 'over'
     this.#checks?.cancel()
     this.#backlog = []
-    this.#items.length = 0
+    for (const { tell } of this.#items.splice(0)) tell?.(undefined)
     this.#unread.clear()
     this.#ahead.clear()
   }
@@ -170,17 +185,18 @@ export class Shift {
     switch (content.kind) {
       case 'document':
         this.#judge(content.arrival)
-        this.#items.push({ message, batch: this.#batchNow(), from: undefined, answer: undefined })
-        break
+        return this.#hold({ message, batch: this.#batchNow(), from: undefined, answer: undefined })
       case 'question': {
         const answer = this.#answer(content.question)
-        this.#items.push({ message, batch: this.#batchNow(), from: content.from, answer })
-        break
+        return this.#hold({ message, batch: this.#batchNow(), from: content.from, answer })
       }
       case 'rubbish':
-        this.#items.push({ message, batch: undefined, from: undefined, answer: undefined })
-        break
+        return this.#hold({ message, batch: undefined, from: undefined, answer: undefined })
     }
+  }
+
+  #hold(item: Item): void {
+    this.#items.push(item)
     if (this.#draftBytes > batchBytes) this.#write()
     if (this.#isTurnWaitedFor) return
     this.#isTurnWaitedFor = true
@@ -202,17 +218,19 @@ export class Shift {
   #answer(question: Question): Answer | 'position' | undefined {
     switch (question.kind) {
       case 'put':
-        return {
-          kept: question.puts.map(({ mark, record }) => this.#judge({ record, mark, isVersioned: true })),
-        }
       case 'forget':
-        return { count: question.ids.filter(id => this.#forget(id)).length }
+        return this.#change(question)
       case 'fence':
         return 'position'
       case 'begin':
         if (question.token === this.#beginToken) this.#replays = undefined
         return undefined
     }
+  }
+
+  #change(change: Change): Answer {
+    if (change.kind === 'forget') return { count: change.ids.filter(id => this.#forget(id)).length }
+    return { kept: change.puts.map(({ mark, record }) => this.#judge({ record, mark, isVersioned: true })) }
   }
 
   /** Whether it was kept. */
@@ -303,10 +321,11 @@ export class Shift {
   #drain(): void {
     const waiting = this.#items.findIndex(({ batch }) => batch !== undefined && this.#unread.has(batch))
     const done = this.#items.splice(0, waiting < 0 ? this.#items.length : waiting)
-    const last = done.at(-1)
+    for (const { tell, answer } of done) if (answer !== 'position') tell?.(answer)
+    const last = done.findLast(({ message }) => message !== undefined)?.message
     if (last === undefined) return
     try {
-      this.#channel.ack(last.message, true)
+      this.#channel.ack(last, true)
     } catch {
       return this.end()
     }
