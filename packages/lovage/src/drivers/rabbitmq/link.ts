@@ -228,24 +228,45 @@ function stopHeartbeat(model: ChannelModel): void {
   insidesOf(model).heartbeater?.clear()
 }
 
+/** Not worth a copy. */
+const largeChunkBytes = 64 * 1024
+
 /** All frames of one turn leave in one write. The heartbeat's timers do not keep the process alive: the socket may. */
 function coalesceWrites(model: ChannelModel): void {
   const { stream, heartbeater } = insidesOf(model)
   heartbeater?.sendTimer?.unref()
   heartbeater?.recvTimer?.unref()
   if (stream === undefined) return
-  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
-  let isCorked = false
-  stream.write = (...args: unknown[]): boolean => {
-    if (!isCorked) {
-      isCorked = true
-      stream.cork()
-      endOfTurn(() => {
-        isCorked = false
-        stream.uncork()
-      })
+  const write = stream.write.bind(stream) as (chunk: Buffer) => boolean
+  const end = stream.end.bind(stream) as (...args: unknown[]) => Socket
+  let waiting: Buffer[] = []
+  let waitingBytes = 0
+  /** The client was told to wait for `drain`. */
+  let isFull = false
+  const flush = (): void => {
+    const [only] = waiting
+    if (only === undefined) return
+    const all = waiting.length === 1 ? only : Buffer.concat(waiting, waitingBytes)
+    waiting = []
+    waitingBytes = 0
+    const wasFull = isFull
+    isFull = false
+    if (write(all) && wasFull) stream.emit('drain')
+  }
+  stream.write = (chunk: Buffer): boolean => {
+    if (chunk.length >= largeChunkBytes) {
+      flush()
+      return write(chunk)
     }
-    return write(...args)
+    if (waiting.length === 0) endOfTurn(flush)
+    waiting.push(chunk)
+    waitingBytes += chunk.length
+    isFull ||= waitingBytes + stream.writableLength >= stream.writableHighWaterMark
+    return !isFull
+  }
+  stream.end = (...args: unknown[]): Socket => {
+    flush()
+    return end(...args)
   }
 }
 

@@ -125,12 +125,13 @@ export class Mailbox {
     const { askHere, reading } = this.#lines
     const answer = question.kind === 'put' || question.kind === 'forget' ? askHere(question) : undefined
     if (answer === undefined) return undefined
-    const patience = new AbortController()
+    const { promise: tooLate, resolve: giveUp } = Promise.withResolvers<undefined>()
+    const patience = reading.clock.after(askAgainMs, () => giveUp(undefined))
     const release = reading.hold()
     try {
-      return await Promise.race([answer, sleep(reading.clock, askAgainMs, patience.signal).then(() => undefined)])
+      return await Promise.race([answer, tooLate])
     } finally {
-      patience.abort()
+      patience.cancel()
       release()
     }
   }

@@ -181,7 +181,8 @@ export class RpcResults implements ResultStore {
 
   async watch(ids: readonly string[], options: WatchOptions): Promise<() => void> {
     this.#assertOpen()
-    const trouble = await this.#sync()
+    // from where it reads, all comes by itself; what is known here is told first, what is newer when it is read
+    const trouble = this.#tail.isStarted ? undefined : await this.#sync()
     const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
     const { older } = dropped.size === 0 ? nothingOlder : await this.#lookOlder(dropped, trouble)
     this.#assertOpen()
