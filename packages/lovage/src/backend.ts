@@ -120,8 +120,8 @@ async function storeThenSettle(
   const isStored = record === undefined || (await results.put(record))
   if (!isStored && settlement.disposition.kind !== 'requeue') return 'overtaken'
   crashPoint('W7')
-  await Promise.all(ended.map(each => results.put(each)))
-  await Promise.all(replies.map(reply))
+  if (ended.length > 0) await Promise.all(ended.map(each => results.put(each)))
+  if (replies.length > 0) await Promise.all(replies.map(reply))
   // not with the settlement: should the delivery be lost by now, they follow all the same
   if (successors.length > 0) await publishSuccessors(broker, results, successors)
   if (successors.length > 0) crashPoint(record?.state === 'RETRY' ? 'W10' : 'W11')

@@ -4,14 +4,18 @@ import { fileURLToPath } from 'node:url'
 import { connect } from 'amqplib'
 import type { ConfirmChannel } from 'amqplib'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { frameFilter } from '../../../../test-support/amqp-frames.ts'
+import type { Frame } from '../../../../test-support/amqp-frames.ts'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import type { RabbitServer } from '../../../../test-support/rabbitmq-server.ts'
+import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
 import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RpcResults } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
 import { isNewer } from '../../src/core/states.ts'
 import type { StateVersion } from '../../src/core/states.ts'
+import { record } from '../../src/testing/conformance/fixtures.ts'
 import { Child } from './support/child.ts'
 import { isLong, until } from './support/until.ts'
 
@@ -50,6 +54,36 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: isLong ? 600_000 : 120_
     await pump(await open(url), step => relays[killAt.indexOf(step)]?.kill('SIGKILL'))
     for (const relay of relays) expect(await relay.ended).toEqual({ code: null, signal: 'SIGKILL' })
     for (const reader of readers) expect(await seenBy(reader)).toEqual(expectedStates)
+  })
+
+  test('the relay’s own records need no inbox, and get there all the same when its link is cut before they can be read', async () => {
+    const url = await freshUrl()
+    const sent = { inbox: 0, results: 0 }
+    let isArmed = false
+    const createFilter = frameFilter((frame, direction) => {
+      if (direction === 'to-client') return true
+      if (isPublish(frame, `lovage.inbox.${app}`)) sent.inbox++
+      if (!isPublish(frame, `lovage.results.${app}`)) return true
+      sent.results++
+      if (!isArmed) return true
+      isArmed = false
+      proxy.cut()
+      return false
+    })
+    await using proxy = await new TcpProxy(Number(new URL(url).port), { createFilter }).listen()
+    const relay = await openStore(url.replace(/:\d+\//, `:${proxy.port}/`))
+    await relay.get('nobody')
+    const ids = [...expectedStates.keys()]
+    const putAll = (state: string): Promise<boolean[]> => Promise.all(ids.map(id => relay.put(record(id, state))))
+    const before = { ...sent }
+    expect(await putAll('STARTED')).toEqual(ids.map(() => true))
+    expect([sent.inbox === before.inbox, sent.results > before.results]).toEqual([true, true])
+
+    const reader = await openStore(url)
+    isArmed = true
+    expect(await putAll('SUCCESS')).toEqual(ids.map(() => true))
+    expect([isArmed, sent.inbox > before.inbox]).toEqual([false, true])
+    for (const id of ids) expect(await reader.get(id)).toMatchObject({ state: { state: 'SUCCESS' } })
   })
 
   test('processes that are asked in turn never answer with an earlier state', async () => {
@@ -162,6 +196,12 @@ async function behind(store: RpcResults, taken: ReadonlyMap<string, string>): Pr
 }
 
 const ranks = ['STARTED', 'PROGRESS', 'SUCCESS']
+
+/** `basic.publish` through the default exchange. */
+function isPublish({ type, payload }: Frame, queue: string): boolean {
+  if (type !== 1 || payload.readUInt16BE(0) !== 60 || payload.readUInt16BE(2) !== 40) return false
+  return payload.subarray(8, 8 + payload.readUInt8(7)).toString() === queue
+}
 
 /** What a reader is to see of each task: 0, 1, …, the last one with SUCCESS. */
 const expectedStates: ReadonlyMap<string, readonly number[]> = new Map(

@@ -3,7 +3,7 @@
  * States go into the app's inbox, one process relays them to the stream (relay.ts), all read it (tail.ts) into what
  * they know (projection.ts). A look-up first waits until this process has read whatever was in the inbox before it.
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Page } from '../../../broker.ts'
 import { endOfTurn } from '../../../core/clock.ts'
 import {
@@ -31,7 +31,7 @@ import type { Link } from '../link.ts'
 import { Publisher } from '../publisher.ts'
 import type { RabbitSession } from '../session.ts'
 import { decodeStreamMessage } from './entries.ts'
-import type { Put } from './inbox.ts'
+import type { Change, Put } from './inbox.ts'
 import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
 import type { Lines } from './mailbox.ts'
@@ -96,6 +96,9 @@ export class RpcResults implements ResultStore {
   /** Set when somebody first asked for a task older than what was read. */
   #older: Promise<ReadonlyMap<string, number>> | undefined
   #puts: Waiting[] = []
+  /** Of this process's marks. */
+  readonly #markPrefix: string = randomBytes(8).toString('base64url')
+  #lastMark = 0
   /** The last look-up had no answer from it. */
   #isRelayAway = false
   /** new → open (by `open`; a failed one goes back) → closed (by `close`). */
@@ -115,7 +118,7 @@ export class RpcResults implements ResultStore {
     const name = `lovage ${process.pid}@${hostname()} reads results`
     const reading = new RabbitConnection({ location, name, clock: publishing.clock })
     this.#reading = reading
-    const askHere: Lines['askHere'] = change => this.#relay.ask(change)
+    const askHere: Lines['askHere'] = change => (isLarge(change) ? undefined : this.#relay.ask(change))
     this.#mailbox = new Mailbox({ publishing, publisher, reading, askHere }, queues)
     this.#tail = new Tail({
       connection: reading,
@@ -152,7 +155,7 @@ export class RpcResults implements ResultStore {
   put(record: StateRecord, { isVerdictWanted = true }: PutOptions = {}): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#assertOpen()
-      this.#puts.push({ mark: randomUUID(), record, isVerdictWanted, resolve, reject })
+      this.#puts.push({ mark: this.#nextMark(), record, isVerdictWanted, resolve, reject })
       if (this.#puts.length === 1) endOfTurn(() => this.#sendPuts())
     })
   }
@@ -344,6 +347,11 @@ export class RpcResults implements ResultStore {
     return `no state of it is among the last ${this.#projection.size} tasks that rpc:// results hold`
   }
 
+  /** Unlike any other process's. */
+  #nextMark(): string {
+    return `${this.#markPrefix}.${(++this.#lastMark).toString(36)}`
+  }
+
   #sendPuts(): void {
     const puts = this.#puts.splice(0)
     // apart: a verdict comes later than what is safe
@@ -410,6 +418,11 @@ function batches(puts: readonly Waiting[]): readonly (readonly Waiting[])[] {
     bytes += size
   }
   return all
+}
+
+/** It may be more than a message takes: that is found out, and told, where it is sent. */
+function isLarge(change: Change): boolean {
+  return change.kind === 'put' && change.puts.some(({ record }) => (record.value?.length ?? 0) > putBytesAtOnce)
 }
 
 function unknown(id: string, reason: string): Lookup {
