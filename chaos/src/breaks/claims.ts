@@ -48,8 +48,8 @@ export const claimBreaks: Readonly<Record<string, Break>> = {
     what: 'a lease is never renewed: workers that live are judged dead',
     foundAs: ['ran twice without a cause'],
     edits: {
-      'drivers/sqlite/ownership.ts': [
-        { from: 'needsRenewal(): boolean {', to: 'needsRenewal(): boolean {\n    return false' },
+      'drivers/sqlite/owner-table.ts': [
+        { from: 'return this.#renew.run(monotonic + this.#leaseMs, Date.now(), id).changes > 0', to: 'return id > 0' },
       ],
     },
     focus: { mix: { long: 10, nap: 60, steps: 20 }, killsPerMinute: 10, freezesPerMinute: 0 },

@@ -89,13 +89,13 @@ async function publishThenStore(
   await Promise.all(
     batch.map(async ({ record }, index) => {
       if (record !== undefined && outcomes[index]?.accepted === 'yes')
-        await results.put(record, unasked).catch(() => false)
+        await results.put(record, onlySafe).catch(() => false)
     }),
   )
   return outcomes
 }
 
-const unasked = { isVerdictWanted: false } as const
+const onlySafe = { isVerdictWanted: false } as const
 
 /** Celery's workers send their results where the message says. */
 function withReplyAddress(batch: readonly Publication[], { replyTo }: ResultStore): readonly Publication[] {

@@ -8,6 +8,8 @@
 export const tickMs = 20
 /** No more than this many deliveries are held, however quick the tasks are. */
 const mostHeld = 1000
+/** Below it the figure stays calm: a broker whose consumers cannot change it ends and begins them for each. */
+const fewest = 16
 
 export class Throughput {
   readonly #slots: number
@@ -40,7 +42,10 @@ export class Throughput {
    * @param settling how many have run and wait for their end to be stored: no work is left in them
    */
   prefetch(settling: number): number {
-    return Math.max(this.#slots, Math.min(2 * this.#perTick + settling, mostHeld))
+    const work = 2 * this.#perTick
+    // a pace of a few tasks is no quick one; and what cannot be stored for long is not added to for ever
+    const done = work < fewest ? 0 : Math.min(settling, 2 * work)
+    return Math.max(this.#slots, Math.min(work + done, mostHeld))
   }
 
   /** Deliveries to hand to the pool: the slots, and about 5 ms of work behind them. */

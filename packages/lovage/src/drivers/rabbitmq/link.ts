@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Channel, ChannelModel, ConfirmChannel, Options } from 'amqplib'
-import { endOfTurn } from '../../core/clock.ts'
 import { BrokerConnectionError, coerceError } from '../../core/errors.ts'
 import { loadClient } from './client.ts'
+import { coalesceWrites } from './coalesced-writes.ts'
 import { channelFault, connectFault } from './faults.ts'
 import type { Host, Location } from './location.ts'
 
@@ -49,7 +49,7 @@ export class Link {
     const client = await loadClient()
     try {
       const model = await client.connect(urlOptions(location, host), await socketOptions(options))
-      coalesceWrites(model)
+      tame(model)
       return new Link(model, generation)
     } catch (error) {
       throw connectFault(error, location, host)
@@ -228,46 +228,12 @@ function stopHeartbeat(model: ChannelModel): void {
   insidesOf(model).heartbeater?.clear()
 }
 
-/** Not worth a copy. */
-const largeChunkBytes = 64 * 1024
-
-/** All frames of one turn leave in one write. The heartbeat's timers do not keep the process alive: the socket may. */
-function coalesceWrites(model: ChannelModel): void {
+/** The heartbeat's timers do not keep the process alive: the socket may. */
+function tame(model: ChannelModel): void {
   const { stream, heartbeater } = insidesOf(model)
   heartbeater?.sendTimer?.unref()
   heartbeater?.recvTimer?.unref()
-  if (stream === undefined) return
-  const write = stream.write.bind(stream) as (chunk: Buffer) => boolean
-  const end = stream.end.bind(stream) as (...args: unknown[]) => Socket
-  let waiting: Buffer[] = []
-  let waitingBytes = 0
-  /** The client was told to wait for `drain`. */
-  let isFull = false
-  const flush = (): void => {
-    const [only] = waiting
-    if (only === undefined) return
-    const all = waiting.length === 1 ? only : Buffer.concat(waiting, waitingBytes)
-    waiting = []
-    waitingBytes = 0
-    const wasFull = isFull
-    isFull = false
-    if (write(all) && wasFull) stream.emit('drain')
-  }
-  stream.write = (chunk: Buffer): boolean => {
-    if (chunk.length >= largeChunkBytes) {
-      flush()
-      return write(chunk)
-    }
-    if (waiting.length === 0) endOfTurn(flush)
-    waiting.push(chunk)
-    waitingBytes += chunk.length
-    isFull ||= waitingBytes + stream.writableLength >= stream.writableHighWaterMark
-    return !isFull
-  }
-  stream.end = (...args: unknown[]): Socket => {
-    flush()
-    return end(...args)
-  }
+  if (stream !== undefined) coalesceWrites(stream)
 }
 
 function serverInfo(model: ChannelModel): ServerInfo {

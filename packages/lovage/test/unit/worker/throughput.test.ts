@@ -19,9 +19,11 @@ it('holds about two ticks of work for short ones, and no more than a thousand', 
   expect(afterTicks(new Throughput(4), [5000]).prefetch(0)).toBe(1000)
 })
 
-it('holds so many more as wait for their end to be stored, and no more than a thousand', () => {
+it('holds so many more as wait for their end to be stored, within bounds', () => {
   const throughput = afterTicks(new Throughput(4), [100])
-  expect([throughput.prefetch(60), throughput.prefetch(5000)]).toEqual([260, 1000])
+  expect([throughput.prefetch(60), throughput.prefetch(5000)]).toEqual([260, 600])
+  expect(afterTicks(new Throughput(4), [300]).prefetch(5000)).toBe(1000)
+  expect(afterTicks(new Throughput(4), [7]).prefetch(7)).toBe(14)
 })
 
 it('comes back to the slots within a second when tasks turn long', () => {

@@ -15,18 +15,14 @@ import { isMap, isRecord, parseMap } from './entries.ts'
 
 /** What a process asks of the relay. All but `begin` are answered once what came before is in the stream. */
 export type Question =
-  | Change
-  /** Answered by how far the stream reaches. */
-  | { readonly kind: 'fence' }
-  /** A relay's mark at the end of what waited when it took over. */
-  | { readonly kind: 'begin'; readonly token: string }
-
-/** What changes states. */
-export type Change =
   /** Answered by a boolean for each record: whether it was kept. */
   | { readonly kind: 'put'; readonly puts: readonly Put[] }
+  /** Answered by how far the stream reaches. */
+  | { readonly kind: 'fence' }
   /** Answered by how many were forgotten. */
   | { readonly kind: 'forget'; readonly ids: readonly string[] }
+  /** A relay's mark at the end of what waited when it took over. */
+  | { readonly kind: 'begin'; readonly token: string }
 
 export interface Put {
   /** Drawn by the writer, the same when it asks again. */

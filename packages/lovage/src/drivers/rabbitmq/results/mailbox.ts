@@ -1,6 +1,7 @@
 /**
  * Asks the relay, whichever process it is, and gets its answers: questions go through the inbox, so each is answered
- * with all that came before it in mind; answers come to a queue of this process's own.
+ * with all that came before it in mind; answers come to a queue of this process's own. Puts of the process that relays
+ * are answered by itself, if it can.
  */
 import { randomUUID } from 'node:crypto'
 import type { ConsumeMessage } from 'amqplib'
@@ -14,7 +15,7 @@ import { isUnroutable } from '../publisher.ts'
 import type { Publisher } from '../publisher.ts'
 import { parseMap } from './entries.ts'
 import { questionType } from './inbox.ts'
-import type { Answer, Change, Question } from './inbox.ts'
+import type { Answer, Put, Question } from './inbox.ts'
 import { declareInbox } from './names.ts'
 import type { ResultQueues } from './names.ts'
 
@@ -27,8 +28,8 @@ export interface Lines {
   readonly publisher: Publisher
   /** Its own: while a stream comes up, the broker ends connections that ask for it. */
   readonly reading: RabbitConnection
-  /** Asks the relay of this process. Undefined, at once or later: it does not relay. */
-  readonly askHere: (change: Change) => Promise<Answer | undefined> | undefined
+  /** Asks the relay of this process. Undefined, at once or later: the way is through the inbox. */
+  readonly askHere: (puts: readonly Put[]) => Promise<Answer | undefined> | undefined
 }
 
 export interface AskOptions {
@@ -38,6 +39,7 @@ export interface AskOptions {
 }
 
 interface Asked {
+  readonly here: Promise<Answer | undefined> | undefined
   /** Monotonic ms. */
   readonly until: number
   readonly number: string
@@ -89,16 +91,19 @@ export class Mailbox {
    * @throws {BrokerError} the question did not get into the inbox. @throws {IllegalStateError} it was closed meanwhile.
    */
   async ask(question: Question, { timeoutMs, persistent }: AskOptions): Promise<Answer | undefined> {
-    const here = await this.#askHere(question)
-    if (here !== undefined) return here
     const number = String(++this.#lastNumber)
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     this.#waiting.set(number, { resolve, reject })
+    const here = this.#askHere(question)
+    if (here !== undefined) {
+      // what comes late from here is as good as what comes from the inbox
+      void here.then(answer => answer !== undefined && resolve(answer))
+    }
     const release = this.#lines.reading.hold()
     const pauses = new AbortController()
     const until = this.#lines.reading.clock.monotonic() + timeoutMs
     try {
-      const asking = this.#askUntil(question, { until, number, persistent, signal: pauses.signal })
+      const asking = this.#askUntil(question, { here, until, number, persistent, signal: pauses.signal })
       return await Promise.race([promise, asking])
     } finally {
       this.#waiting.delete(number)
@@ -109,7 +114,8 @@ export class Mailbox {
 
   /** Into the inbox, and no answer wanted. @throws {BrokerError} it did not get there. */
   async tell(question: Question, options: { readonly persistent: boolean }): Promise<void> {
-    if ((await this.#askHere(question)) === undefined) await this.#publish(question, options)
+    const answer = await this.#inTime(this.#askHere(question))
+    if (answer === undefined) await this.#publish(question, options)
   }
 
   /** Whoever waits is told so. */
@@ -119,11 +125,13 @@ export class Mailbox {
     this.#waiting.clear()
   }
 
+  #askHere(question: Question): Promise<Answer | undefined> | undefined {
+    return question.kind === 'put' && !this.#isClosed ? this.#lines.askHere(question.puts) : undefined
+  }
+
   /** A stream that takes nothing is the inbox's to wait for. */
-  async #askHere(question: Question): Promise<Answer | undefined> {
-    if (this.#isClosed) throw closedError()
-    const { askHere, reading } = this.#lines
-    const answer = question.kind === 'put' || question.kind === 'forget' ? askHere(question) : undefined
+  async #inTime(answer: Promise<Answer | undefined> | undefined): Promise<Answer | undefined> {
+    const { reading } = this.#lines
     if (answer === undefined) return undefined
     const { promise: tooLate, resolve: giveUp } = Promise.withResolvers<undefined>()
     const patience = reading.clock.after(askAgainMs, () => giveUp(undefined))
@@ -137,8 +145,10 @@ export class Mailbox {
   }
 
   /** Asks again and again; once the question was taken, that it is not taken again changes nothing. */
-  async #askUntil(question: Question, asked: Asked): Promise<undefined> {
+  async #askUntil(question: Question, asked: Asked): Promise<Answer | undefined> {
     const { clock } = this.#lines.reading
+    const answer = await this.#inTime(asked.here)
+    if (answer !== undefined) return answer
     let isTaken = false
     while (!asked.signal.aborted) {
       const leftMs = asked.until - clock.monotonic()

@@ -12,7 +12,7 @@ import type { RabbitConnection } from '../connection.ts'
 import type { Publisher } from '../publisher.ts'
 import { decodeStreamMessage, encodeStreamMessage } from './entries.ts'
 import type { StreamMessage } from './entries.ts'
-import type { Answer, Change } from './inbox.ts'
+import type { Answer, Put } from './inbox.ts'
 import { declareInbox, declareStream } from './names.ts'
 import type { ResultQueues } from './names.ts'
 import { keptMarks } from './projection.ts'
@@ -61,9 +61,9 @@ export class Relay {
     void this.#listen(link)
   }
 
-  /** A change, without the way through the inbox; undefined: somebody else relays, or does by now. */
-  ask(change: Change): Promise<Answer | undefined> | undefined {
-    return this.#shift?.ask(change)
+  /** Puts, without the way through the inbox; undefined, at once or later: it has to be taken. */
+  ask(puts: readonly Put[]): Promise<Answer | undefined> | undefined {
+    return this.#shift?.ask(puts)
   }
 
   /** What a message of the stream says, when it comes from here and is waited for. */

@@ -31,7 +31,7 @@ import type { Link } from '../link.ts'
 import { Publisher } from '../publisher.ts'
 import type { RabbitSession } from '../session.ts'
 import { decodeStreamMessage } from './entries.ts'
-import type { Change, Put } from './inbox.ts'
+import type { Put } from './inbox.ts'
 import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
 import type { Lines } from './mailbox.ts'
@@ -61,6 +61,7 @@ const openTimeoutMs = 10_000
 /** A relay that is gone has a successor by then; the record is in the inbox all the same. */
 const verdictTimeoutMs = 10_000
 const triedMs = 300
+const startAgainMs = 1000
 /** Of one question. */
 const putsAtOnce = 100
 const putBytesAtOnce = 512 * 1024
@@ -101,6 +102,7 @@ export class RpcResults implements ResultStore {
   #lastMark = 0
   /** The last look-up had no answer from it. */
   #isRelayAway = false
+  #isStartingLater = false
   /** new → open (by `open`; a failed one goes back) → closed (by `close`). */
   #state: 'new' | 'open' | 'closed' = 'new'
   #opening: Promise<void> | undefined
@@ -118,7 +120,7 @@ export class RpcResults implements ResultStore {
     const name = `lovage ${process.pid}@${hostname()} reads results`
     const reading = new RabbitConnection({ location, name, clock: publishing.clock })
     this.#reading = reading
-    const askHere: Lines['askHere'] = change => (isLarge(change) ? undefined : this.#relay.ask(change))
+    const askHere: Lines['askHere'] = puts => (puts.some(isLarge) ? undefined : this.#relay.ask(puts))
     this.#mailbox = new Mailbox({ publishing, publisher, reading, askHere }, queues)
     this.#tail = new Tail({
       connection: reading,
@@ -184,8 +186,8 @@ export class RpcResults implements ResultStore {
 
   async watch(ids: readonly string[], options: WatchOptions): Promise<() => void> {
     this.#assertOpen()
-    // from where it reads, all comes by itself; what is known here is told first, what is newer when it is read
-    const trouble = this.#tail.isStarted ? undefined : await this.#sync()
+    const trouble = await this.#sync()
+    if (trouble !== undefined) void this.#startLater()
     const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
     const { older } = dropped.size === 0 ? nothingOlder : await this.#lookOlder(dropped, trouble)
     this.#assertOpen()
@@ -278,6 +280,17 @@ export class RpcResults implements ResultStore {
       if (!isOfBroker(error)) throw error
       return error
     }
+  }
+
+  /** Nobody said yet where to begin, and whoever watches is to be told what comes. */
+  async #startLater(): Promise<void> {
+    if (this.#isStartingLater) return
+    this.#isStartingLater = true
+    while (this.#state === 'open' && !this.#tail.isStarted) {
+      await new Promise<void>(resolve => this.#reading.clock.after(startAgainMs, resolve, { ref: false }))
+      await this.#sync().catch(() => undefined)
+    }
+    this.#isStartingLater = false
   }
 
   async #fence(): Promise<void> {
@@ -421,8 +434,8 @@ function batches(puts: readonly Waiting[]): readonly (readonly Waiting[])[] {
 }
 
 /** It may be more than a message takes: that is found out, and told, where it is sent. */
-function isLarge(change: Change): boolean {
-  return change.kind === 'put' && change.puts.some(({ record }) => (record.value?.length ?? 0) > putBytesAtOnce)
+function isLarge({ record }: Put): boolean {
+  return (record.value?.length ?? 0) > putBytesAtOnce
 }
 
 function unknown(id: string, reason: string): Lookup {

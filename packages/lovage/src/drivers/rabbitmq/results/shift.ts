@@ -1,7 +1,7 @@
 /**
  * One taking of the inbox by one channel of this process, which relays while the broker gives it messages: judges what
- * comes, writes what is news to the stream, reads it back from there, and only then acknowledges and answers. Read back,
- * because right after a broker's start a stream confirms what it drops (docs/decisions/0012).
+ * comes, and what this process itself puts meanwhile, writes what is news to the stream, reads it back from there, and
+ * only then acknowledges and answers. Read back, because right after a broker's start a stream confirms what it drops (docs/decisions/0012).
  *
  *   waiting → beginning   the first message comes: this process is the relay now
  *   beginning → relaying  the start of its term has been read in the stream, and so all that older relays wrote
@@ -21,7 +21,7 @@ import type { Arrival } from './decide.ts'
 import { encodeStreamMessage } from './entries.ts'
 import type { Batch, Entry, StreamMessage } from './entries.ts'
 import { answerType, decodeInbox } from './inbox.ts'
-import type { Answer, Change, Question, ReturnAddress } from './inbox.ts'
+import type { Answer, Put, Question, ReturnAddress } from './inbox.ts'
 import type { ResultQueues } from './names.ts'
 import { keptMarks } from './projection.ts'
 import type { Known, Projection } from './projection.ts'
@@ -38,15 +38,15 @@ export interface ShiftParts {
   readonly markInbox: (token: string) => Promise<void>
 }
 
-/** One message of the inbox, or one change of this process's own, held until what came of it has been read back. */
+/** One message of the inbox, or some puts of this process, held until what came of it has been read back. */
 interface Item {
   readonly message: ConsumeMessage | undefined
-  /** The batch to be read back; undefined: none. */
+  /** The last batch to be read back, with all before it; undefined: none. */
   readonly batch: number | undefined
   readonly from: ReturnAddress | undefined
   /** A fence's position is known only when its turn comes. */
   readonly answer: Answer | 'position' | undefined
-  /** Whoever asked here; undefined: this shift is over, and somebody else is to be asked. */
+  /** Of puts of this process; undefined: the shift is over, and somebody else is to be asked. */
   readonly tell?: (answer: Answer | undefined) => void
 }
 
@@ -75,7 +75,7 @@ export class Shift {
   #replays: Replays | undefined = new Replays()
   /** Came while the shift began. */
   #backlog: ConsumeMessage[] = []
-  /** In the order of the inbox. */
+  /** In the order they were taken. */
   readonly #items: Item[] = []
   readonly #unread = new Map<number, Unread | 'draft'>()
   /** What was judged and not yet read back, by task; null: forgotten. */
@@ -112,13 +112,13 @@ export class Shift {
   }
 
   /**
-   * A change that is asked for in this process, and need not travel through the inbox: whoever asks has nothing until it
-   * is answered, and asks elsewhere when it is not. Never a fence, which has to come after all that is in the inbox.
-   * @returns undefined: it does not relay now. Resolves to undefined: nor does it any more.
+   * Puts of this very process, which need not travel through the inbox: whoever asks has nothing until it is answered, and
+   * asks elsewhere when it is not. Not for fences, which have to come after all that is in the inbox.
+   * @returns undefined, at once or later: this is not the place to ask.
    */
-  ask(change: Change): Promise<Answer | undefined> | undefined {
-    if (this.#state !== 'relaying') return undefined
-    const answer = this.#change(change)
+  ask(puts: readonly Put[]): Promise<Answer | undefined> | undefined {
+    if (this.#state !== 'relaying' || this.#isStreamStuck()) return undefined
+    const answer = this.#put(puts)
     const { promise, resolve: tell } = Promise.withResolvers<Answer | undefined>()
     this.#hold({ message: undefined, batch: this.#batchNow(), from: undefined, answer, tell })
     return promise
@@ -218,8 +218,9 @@ export class Shift {
   #answer(question: Question): Answer | 'position' | undefined {
     switch (question.kind) {
       case 'put':
+        return this.#put(question.puts)
       case 'forget':
-        return this.#change(question)
+        return { count: question.ids.filter(id => this.#forget(id)).length }
       case 'fence':
         return 'position'
       case 'begin':
@@ -228,9 +229,14 @@ export class Shift {
     }
   }
 
-  #change(change: Change): Answer {
-    if (change.kind === 'forget') return { count: change.ids.filter(id => this.#forget(id)).length }
-    return { kept: change.puts.map(({ mark, record }) => this.#judge({ record, mark, isVersioned: true })) }
+  #put(puts: readonly Put[]): Answer {
+    return { kept: puts.map(({ mark, record }) => this.#judge({ record, mark, isVersioned: true })) }
+  }
+
+  /** What was written before is not there, and was written again: more would only wait behind it. */
+  #isStreamStuck(): boolean {
+    const [oldest] = this.#unread.values()
+    return oldest !== undefined && oldest !== 'draft' && oldest.sendCount > 1
   }
 
   /** Whether it was kept. */
@@ -319,7 +325,9 @@ export class Shift {
 
   /** Everything up to the first message that waits is done: acknowledged as one, and answered. */
   #drain(): void {
-    const waiting = this.#items.findIndex(({ batch }) => batch !== undefined && this.#unread.has(batch))
+    // one question may have filled several batches, and the broker may drop the first of them alone
+    const [oldest = Infinity] = this.#unread.keys()
+    const waiting = this.#items.findIndex(({ batch }) => batch !== undefined && batch >= oldest)
     const done = this.#items.splice(0, waiting < 0 ? this.#items.length : waiting)
     for (const { tell, answer } of done) if (answer !== 'position') tell?.(answer)
     const last = done.findLast(({ message }) => message !== undefined)?.message
