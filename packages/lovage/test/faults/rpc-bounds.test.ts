@@ -99,6 +99,21 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
     expect(await store.get('after')).toMatchObject({ state: { state: 'SUCCESS' } })
   })
 
+  test('who watches while the relay is frozen is told what comes when it goes on', async () => {
+    const { url } = await freshVhost()
+    const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
+    await relay.line(/"ready"/)
+    relay.kill('SIGSTOP')
+    const store = await open(url, { relayTimeoutMs: 300 })
+    const shown: string[] = []
+    await store.watch(['task'], { onState: ({ state }) => shown.push(state) })
+    expect(shown).toEqual([])
+    relay.kill('SIGCONT')
+    await store.put(success('task'))
+    await until('it is shown', () => shown.length > 0)
+    expect(shown).toEqual(['SUCCESS'])
+  })
+
   test('a store closes although its broker is frozen', async () => {
     await using server = await startRabbit()
     const store = await open(server.url())

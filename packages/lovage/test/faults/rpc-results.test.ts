@@ -86,6 +86,32 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: isLong ? 600_000 : 120_
     for (const id of ids) expect(await reader.get(id)).toMatchObject({ state: { state: 'SUCCESS' } })
   })
 
+  test('what fills several messages of the stream is answered when all can be read, though the broker drops the first', async () => {
+    const url = await freshUrl()
+    let isArmed = false
+    let dropped: number | undefined
+    const createFilter = frameFilter((frame, direction) => {
+      if (direction === 'to-client') return true
+      if (frame.type === 1 && frame.channel === dropped) dropped = undefined
+      if (isArmed && isPublish(frame, `lovage.results.${app}`)) {
+        isArmed = false
+        dropped = frame.channel
+      }
+      return frame.channel !== dropped
+    })
+    await using proxy = await new TcpProxy(Number(new URL(url).port), { createFilter }).listen()
+    const relay = await openStore(url.replace(/:\d+\//, `:${proxy.port}/`))
+    await relay.get('nobody')
+    const reader = await openStore(url)
+    await reader.get('nobody')
+    isArmed = true
+    const value = JSON.stringify('x'.repeat(200_000))
+    const ids = ['first', 'second']
+    await Promise.all(ids.map(id => relay.put(record(id, 'SUCCESS', { value }))))
+    expect(isArmed).toBe(false)
+    expect((await reader.getMany(ids)).map(({ kind }) => kind)).toEqual(['state', 'state'])
+  })
+
   test('processes that are asked in turn never answer with an earlier state', async () => {
     const url = await freshUrl()
     const stores = await Promise.all([openStore(url), openStore(url), openStore(url)])
