@@ -71,6 +71,11 @@ export function withoutValue(entry: StateEntry, bytes: number): StateEntry {
   return { ...entry, state: { ...state, state: 'FAILURE', value: JSON.stringify(document) } }
 }
 
+/** Whether a record with versions changes nothing of what is known. */
+export function bringsNothing(record: StateRecord, known: StoredState): boolean {
+  return !isNewer(record, known) && !tellsMore(known.facts, record.facts)
+}
+
 function tellsMore(known: TaskFacts, more: TaskFacts | undefined): boolean {
   return Object.entries(more ?? {}).some(
     ([name, value]) => value !== undefined && known[name as keyof TaskFacts] === undefined,

@@ -32,6 +32,7 @@ import { Publisher } from '../publisher.ts'
 import type { RabbitSession } from '../session.ts'
 import { decodeStreamMessage } from './entries.ts'
 import type { Put } from './inbox.ts'
+import { bringsNothing } from './decide.ts'
 import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
 import type { Lines } from './mailbox.ts'
@@ -157,6 +158,8 @@ export class RpcResults implements ResultStore {
   put(record: StateRecord, { isVerdictWanted = true }: PutOptions = {}): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#assertOpen()
+      // a quick task has gone further by the time its sender knows that it was accepted
+      if (!isVerdictWanted && this.#isNoNews(record)) return resolve(false)
       this.#puts.push({ mark: this.#nextMark(), record, isVerdictWanted, resolve, reject })
       if (this.#puts.length === 1) endOfTurn(() => this.#sendPuts())
     })
@@ -186,12 +189,20 @@ export class RpcResults implements ResultStore {
 
   async watch(ids: readonly string[], options: WatchOptions): Promise<() => void> {
     this.#assertOpen()
-    const trouble = await this.#sync()
-    if (trouble !== undefined) void this.#startLater()
-    const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
-    const { older } = dropped.size === 0 ? nothingOlder : await this.#lookOlder(dropped, trouble)
-    this.#assertOpen()
-    return this.#watches.add(ids, options, id => this.#projection.find(id)?.state ?? older.get(id))
+    const watch = this.#watches.add(ids, options, id => this.#projection.find(id)?.state)
+    try {
+      if (ids.every(id => this.#isFinal(id))) return watch.end
+      const trouble = await this.#sync()
+      if (trouble !== undefined) void this.#startLater()
+      const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
+      const { older } = dropped.size === 0 ? nothingOlder : await this.#lookOlder(dropped, trouble)
+      this.#assertOpen()
+      watch.open(id => this.#projection.find(id)?.state ?? older.get(id))
+      return watch.end
+    } catch (error) {
+      watch.end()
+      throw error
+    }
   }
 
   async list(query: ListQuery = {}): Promise<Page<StoredState>> {
@@ -307,6 +318,13 @@ export class RpcResults implements ResultStore {
     } finally {
       release()
     }
+  }
+
+  /** By what was read here: what is no news now never will be. */
+  #isNoNews(record: StateRecord): boolean {
+    const known = this.#projection.find(record.id)
+    if (known === undefined) return this.#projection.wasReady(record.id)
+    return bringsNothing(record, known.state)
   }
 
   /** What is final stays so, and needs no fence. */

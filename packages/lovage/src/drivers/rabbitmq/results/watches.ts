@@ -1,27 +1,41 @@
 /** Who in this process follows which tasks. */
 import { coerceError } from '../../../core/errors.ts'
 import type { StoredState } from '../../../core/record.ts'
+import { isReadyState } from '../../../core/states.ts'
 import type { WatchOptions } from '../../../result-store.ts'
 
 interface Watch extends WatchOptions {
   readonly ids: ReadonlySet<string>
+  /** Before it is open it is told of ends alone: what is not final may be older than what others have shown. */
+  isOpen: boolean
+  /** Whose end it was told before it was open. */
+  readonly ended: Set<string>
+}
+
+type Find = (id: string) => StoredState | undefined
+
+export interface StartedWatch {
+  /** Tells what is known of the others, then what comes. */
+  open(find: Find): void
+  /** Idempotent. */
+  end(): void
 }
 
 export class Watches {
   readonly #byId = new Map<string, Set<Watch>>()
 
-  /** Tells what is known, then what comes, until the function is called. */
-  add(ids: readonly string[], options: WatchOptions, find: (id: string) => StoredState | undefined): () => void {
-    const watch: Watch = { ...options, ids: new Set(ids) }
+  add(ids: readonly string[], options: WatchOptions, find: Find): StartedWatch {
+    const watch: Watch = { ...options, ids: new Set(ids), isOpen: false, ended: new Set() }
     for (const id of watch.ids) {
       const others = this.#byId.get(id) ?? new Set()
       this.#byId.set(id, others.add(watch))
     }
-    for (const id of watch.ids) {
-      const state = find(id)
-      if (state !== undefined) this.#tell(watch, state)
+    this.#tellAll(watch, find)
+    const open = (find: Find): void => {
+      watch.isOpen = true
+      this.#tellAll(watch, find)
     }
-    return () => this.#end(watch)
+    return { open, end: () => this.#end(watch) }
   }
 
   tell(state: StoredState): void {
@@ -32,8 +46,17 @@ export class Watches {
     this.#byId.clear()
   }
 
+  #tellAll(watch: Watch, find: Find): void {
+    for (const id of watch.ids) {
+      const state = watch.ended.has(id) ? undefined : find(id)
+      if (state !== undefined) this.#tell(watch, state)
+    }
+  }
+
   #tell(watch: Watch, state: StoredState): void {
     if (this.#byId.get(state.id)?.has(watch) !== true) return
+    if (!watch.isOpen && !isReadyState(state.state)) return
+    if (!watch.isOpen) watch.ended.add(state.id)
     try {
       watch.onState(state)
     } catch (error) {
