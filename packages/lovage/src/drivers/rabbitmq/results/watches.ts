@@ -16,9 +16,9 @@ type Find = (id: string) => StoredState | undefined
 
 export interface StartedWatch {
   /** Tells what is known of the others, then what comes. */
-  open(find: Find): void
+  readonly open: (find: Find) => void
   /** Idempotent. */
-  end(): void
+  readonly end: () => void
 }
 
 export class Watches {
