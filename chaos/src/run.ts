@@ -111,7 +111,8 @@ async function gather(app: Lovage, project: Project, fleet: Fleet): Promise<Hist
   const finals = await readFinals(app, ids)
   const kept = openHistory(project.histories, 'finals')
   for (const [id, final] of finals) kept.write({ id, ...final })
-  return { producers, effects, seen: read<SeenLine>('reader-'), faults: fleet.faults, finals }
+  const { atomic: isAtomic } = await internals(app).backend()
+  return { producers, effects, seen: read<SeenLine>('reader-'), faults: fleet.faults, finals, isAtomic }
 }
 
 async function readFinals(app: Lovage, ids: readonly string[]): Promise<Map<string, FinalState>> {

@@ -9,7 +9,7 @@ import { absent } from '../src/programs/history.ts'
 import type { EffectLine, FaultLine, Kind, ProducerLine, SeenLine } from '../src/programs/history.ts'
 import { measureRecovery } from '../src/recovery.ts'
 
-const nothing: Histories = { producers: [], effects: [], seen: [], faults: [], finals: new Map() }
+const nothing: Histories = { producers: [], effects: [], seen: [], faults: [], finals: new Map(), isAtomic: true }
 
 function sent(id: string, kind: Kind = 'quick'): ProducerLine[] {
   return [
@@ -225,6 +225,15 @@ describe('once', () => {
 
   test('each attempt of a retried task runs once', () => {
     expect(check({ effects: [0, 1].map(retries => effect('start', 'a', { retries, at: 10 + retries })) })).toEqual([])
+  })
+
+  test('an attempt comes twice where the one before and its next are no single step, and its worker died', () => {
+    const runs = [effect('start', 'a', { pid: 3, at: 1 }), ...twice.map(run => ({ ...run, retries: 1 }))]
+    const killed = [fault('kill', 3, 5)]
+    expect(check({ effects: runs, faults: killed, isAtomic: false })).toEqual([])
+    expect(check({ effects: runs, faults: killed })).toEqual(['ran twice without a cause'])
+    expect(check({ effects: runs, faults: [fault('kill', 3, 20)], isAtomic: false })).toHaveLength(1)
+    expect(check({ effects: twice, faults: killed, isAtomic: false })).toHaveLength(1)
   })
 
   test('what has ended does not run again', () => {

@@ -21,6 +21,7 @@ const whole: Histories = {
     { k: 'drain', at: 10 },
   ],
   finals: new Map([['a', { state: 'SUCCESS', ready: true, value: 'x', readyAt: 4 }]]),
+  isAtomic: true,
 }
 
 function report(histories: Histories, ...args: readonly string[]): Report {

@@ -122,7 +122,7 @@ function report({ kills, seed }: CelerySettings, folder: string, left: Left): vo
     ...[...left.queued, ...left.unacked].map(id => [id, kept] as const),
     ...effects.filter(({ k }) => k === 'end').map(({ id }) => [id, done] as const),
   ])
-  const queue = checkTotalQueue({ producers, effects, seen: [], faults: [], finals })
+  const queue = checkTotalQueue({ producers, effects, seen: [], faults: [], finals, isAtomic: false })
   const finished = new Set(effects.filter(({ k }) => k === 'end').map(({ id }) => id))
   const waiting = left.unacked.filter(id => !finished.has(id)).length
   const rows = {

@@ -20,6 +20,8 @@ export interface Histories {
   readonly faults: readonly FaultLine[]
   /** By task id. */
   readonly finals: ReadonlyMap<string, FinalState>
+  /** Whether an attempt's end and the next attempt are one step: else a death in between has the next one sent again. */
+  readonly isAtomic: boolean
 }
 
 /** One thing that must not be, in words. `id`: of the task, when it is one's. */

@@ -40,6 +40,7 @@ export function checkOnceRules(histories: Histories): Once {
   )
   const starts = histories.effects.filter(({ k }) => k === 'start').sort((a, b) => a.at - b.at)
   const violations: Violation[] = []
+  const mayBeSentTwice = !histories.isAtomic
   let excused = 0
   for (const [id, runs] of groupBy(starts, effect => effect.id)) {
     const add = (rule: string, what: string): number => violations.push({ rule, id, what })
@@ -53,7 +54,7 @@ export function checkOnceRules(histories: Histories): Once {
     }
     if (runs[0]?.kind === 'early' && runs.length > 1) add('early twice', runs.map(describe).join('; '))
     for (const [before, after] of repeats(runs))
-      if (!hasCause(before, after, facts.impairments))
+      if (!hasCause(before, after, facts.impairments) && !(mayBeSentTwice && wasSentTwice(before, runs, facts)))
         add('ran twice without a cause', `${describe(before)}; ${describe(after)}`)
   }
   return { excused, violations }
@@ -100,6 +101,12 @@ function hasCause(before: EffectLine, after: EffectLine, impairments: Impairment
   return (
     impairments.wasDisturbed(before.pid, before.at, after.at) || impairments.wasFrozen(after.pid, before.at, after.at)
   )
+}
+
+/** Whoever ran the attempt before may have sent this one and died before that was acknowledged: somebody sends it again. */
+function wasSentTwice({ retries, at }: EffectLine, runs: readonly EffectLine[], { impairments }: Facts): boolean {
+  const earlier = runs.filter(run => run.retries === retries - 1 && run.at <= at)
+  return earlier.some(run => impairments.wasDisturbed(run.pid, run.at, at))
 }
 
 /** Each run that is not the first of its attempt, with the one before it. */

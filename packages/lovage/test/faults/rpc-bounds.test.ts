@@ -4,7 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import type { StateRecord } from '../../src/core/record.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { RabbitConnection } from '../../src/drivers/rabbitmq/connection.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
+import { Mailbox } from '../../src/drivers/rabbitmq/results/mailbox.ts'
+import { resultQueues } from '../../src/drivers/rabbitmq/results/names.ts'
 import { RpcResults } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
 import type { RpcOptions } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
@@ -103,15 +107,65 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
     const { url } = await freshVhost()
     const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
     await relay.line(/"ready"/)
+    const early = await open(url, { relayTimeoutMs: 20_000, limits })
+    for (const id of ['dropped', ...Array.from({ length: 5 }, (_, index) => `task-${index}`)])
+      await early.put(success(id))
+    expect((await early.get('task-4')).kind).toBe('state')
     relay.kill('SIGSTOP')
     const store = await open(url, { relayTimeoutMs: 300 })
     const shown: string[] = []
-    await store.watch(['task'], { onState: ({ state }) => shown.push(state) })
-    expect(shown).toEqual([])
+    const follow = (reader: RpcResults, id: string): Promise<unknown> =>
+      reader.watch([id], { onState: ({ state }) => shown.push(`${id} ${state}`) })
+    // an end that is known takes no look-up
+    void follow(early, 'task-4')
+    expect(shown).toEqual(['task-4 SUCCESS'])
+    const watching = follow(early, 'dropped')
+    await follow(store, 'task')
     relay.kill('SIGCONT')
+    await watching
     await store.put(success('task'))
+    await until('all is shown', () => shown.length === 3)
+    expect(shown.toSorted()).toEqual(['dropped SUCCESS', 'task SUCCESS', 'task-4 SUCCESS'])
+  })
+
+  test('a dropped task is shown to who watches while the relay is frozen', async () => {
+    const { url } = await freshVhost()
+    const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
+    await relay.line(/"ready"/)
+    const store = await open(url, { relayTimeoutMs: 300, limits })
+    for (const id of ['dropped', ...Array.from({ length: 5 }, (_, index) => `task-${index}`)])
+      await store.put(success(id))
+    expect((await store.get('task-4')).kind).toBe('state')
+    relay.kill('SIGSTOP')
+    const shown: string[] = []
+    await store.watch(['dropped'], { onState: ({ state }) => shown.push(state) })
     await until('it is shown', () => shown.length > 0)
     expect(shown).toEqual(['SUCCESS'])
+    relay.kill('SIGCONT')
+  })
+
+  test('a put that nobody answered here is in the inbox before anything is said of it, however late it is', async () => {
+    const { url } = await freshVhost()
+    let aheadMs = 0
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs }
+    const location = parseLocation(url)
+    const session = new RabbitSession(location, { clock })
+    const reading = new RabbitConnection({ location, name: 'reads', clock })
+    onTestFinished(() => Promise.all([session.close(), reading.close()]).then(() => undefined))
+    await Promise.all([session.open(), reading.open()])
+    const { publishing, publisher } = session
+    const queues = resultQueues(app)
+    // this process stands still while it waits for itself
+    const askHere = (): Promise<undefined> => {
+      setImmediate(() => (aheadMs = 60_000))
+      return new Promise(() => undefined)
+    }
+    const mailbox = new Mailbox({ publishing, publisher, reading, askHere }, queues)
+    await mailbox.restore(await reading.link(10_000))
+    const put = { kind: 'put', puts: [{ mark: 'mark', record: success('task') }] } as const
+    expect(await mailbox.ask(put, { timeoutMs: 10_000, persistent: true })).toBeUndefined()
+    const { messageCount } = await publishing.withChannel('count', channel => channel.checkQueue(queues.inbox))
+    expect(messageCount).toBe(1)
   })
 
   test('a store closes although its broker is frozen', async () => {

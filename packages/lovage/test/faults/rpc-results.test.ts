@@ -78,6 +78,11 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: isLong ? 600_000 : 120_
     const before = { ...sent }
     expect(await putAll('STARTED')).toEqual(ids.map(() => true))
     expect([sent.inbox === before.inbox, sent.results > before.results]).toEqual([true, true])
+    // nor does a first state need anything that is known to be none by now
+    const { results } = sent
+    const late = { ...record('task-0', 'PENDING', { delivery: 0 }), facts: {} }
+    expect(await relay.put(late, { isVerdictWanted: false })).toBe(false)
+    expect(sent).toEqual({ inbox: before.inbox, results })
 
     const reader = await openStore(url)
     isArmed = true

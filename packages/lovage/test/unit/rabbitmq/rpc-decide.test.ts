@@ -2,7 +2,7 @@ import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { ConsumeMessage } from 'amqplib'
 import type { StateRecord, StoredState } from '../../../src/core/record.ts'
-import { judge, Replays, stamp, withoutValue } from '../../../src/drivers/rabbitmq/results/decide.ts'
+import { bringsNothing, judge, Replays, stamp, withoutValue } from '../../../src/drivers/rabbitmq/results/decide.ts'
 import type { Arrival } from '../../../src/drivers/rabbitmq/results/decide.ts'
 import { decodeInbox, questionType } from '../../../src/drivers/rabbitmq/results/inbox.ts'
 import type { Known } from '../../../src/drivers/rabbitmq/results/projection.ts'
@@ -224,5 +224,21 @@ describe('shared work', () => {
     const fourth = shared.run()
     running[2]?.resolve(3)
     expect(await fourth).toBe(3)
+  })
+})
+
+describe('a record that brings nothing', () => {
+  const known: StoredState = { ...document('STARTED', { delivery: 1 }), facts: { name: 'task', queue: 'q' } }
+
+  it.each<[string, StateRecord, boolean]>([
+    [
+      'is older, and all of its facts are known',
+      document('PENDING', { facts: { name: 'task', owner: undefined } }),
+      true,
+    ],
+    ['is older, and tells a fact', document('PENDING', { facts: { owner: 'me' } }), false],
+    ['is newer', document('SUCCESS', { delivery: 1, seq: 1 }), false],
+  ])('%s: it is written only for news', (_, record, isNothing) => {
+    expect(bringsNothing(record, known)).toBe(isNothing)
   })
 })

@@ -14,8 +14,11 @@ function entry(stored: StoredState, born = 1, mark = ''): Entry {
   return { kind: 'state', state: stored, born, mark }
 }
 
+let lastNumber = 0
+
+/** Each with a number of its own, as a relay has them. */
 function batch(term: number, ...entries: readonly Entry[]): Batch {
-  return { kind: 'batch', term, number: 0, entries }
+  return { kind: 'batch', term, number: ++lastNumber, entries }
 }
 
 describe('the projection', () => {
@@ -34,6 +37,18 @@ describe('the projection', () => {
     const more = state('a', 'SUCCESS', { facts: { name: 'other', owner: 'me' } })
     expect(projection.apply(1, batch(-1, entry(more)))).toEqual([])
     expect(projection.find('a')?.state.facts).toEqual({ name: 'n', owner: 'me' })
+  })
+
+  it('does not bring back what was forgotten, when a batch of before is written again', () => {
+    const projection = new Projection()
+    const ended = batch(-1, entry(state('a', 'SUCCESS')))
+    projection.apply(0, ended)
+    projection.apply(1, batch(-1, { kind: 'forget', id: 'a' }))
+    expect(projection.apply(2, ended)).toEqual([])
+    expect([projection.find('a'), projection.placeOf('a'), projection.position]).toEqual([undefined, undefined, 2])
+    // another relay counts anew
+    projection.apply(3, { kind: 'term', token: 'next' })
+    expect(projection.apply(4, { ...ended, term: 3, entries: [entry(state('b', 'SUCCESS'))] })).toHaveLength(1)
   })
 
   it('lets nothing pass of a relay whose term is over', () => {

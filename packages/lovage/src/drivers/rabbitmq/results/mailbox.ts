@@ -152,10 +152,11 @@ export class Mailbox {
     let isTaken = false
     while (!asked.signal.aborted) {
       const leftMs = asked.until - clock.monotonic()
-      if (leftMs <= 0) return undefined
+      // this process may have stood still all the time: that nobody answered counts once somebody was asked
+      if (isTaken && leftMs <= 0) return undefined
       try {
         // the answer's way exists once the link does
-        await this.#lines.reading.link(leftMs)
+        await this.#lines.reading.link(leftMs > 0 ? leftMs : askAgainMs)
         await this.#publish(question, asked)
         isTaken = true
       } catch (error) {

@@ -7,7 +7,7 @@ import type { StoredState } from '../../../core/record.ts'
 import { fillGaps } from '../../../core/merge-record.ts'
 import { compareVersions, isNewer, isReadyState } from '../../../core/states.ts'
 import type { ListQuery } from '../../../result-store.ts'
-import type { Entry, StateEntry, StreamMessage } from './entries.ts'
+import type { Batch, Entry, StateEntry, StreamMessage } from './entries.ts'
 
 export interface ProjectionLimits {
   readonly maxTasks: number
@@ -31,6 +31,8 @@ export interface Known {
 }
 
 const forgotten = -1
+/** Of batches: far more than are under way at once. */
+const keptNumbers = 4096
 
 interface Kept extends Known {
   readonly bytes: number
@@ -53,6 +55,8 @@ export class Projection {
   /** The offset of the last message read; -1: none. */
   #position = -1
   #lastBorn = 0
+  /** Numbers of the term's latest batches. */
+  readonly #applied = new Set<number>()
   #isSorted = true
 
   constructor(limits: ProjectionLimits = defaultProjectionLimits) {
@@ -82,13 +86,26 @@ export class Projection {
   apply(offset: number, message: StreamMessage): readonly StoredState[] {
     this.#position = offset
     if (message.kind === 'term') {
-      this.#term = offset
+      this.#beginTerm(offset)
       return []
     }
     // of a relay that did not know yet that another one had taken over: that one has it in its own hands
-    if (message.term < this.#term) return []
-    this.#term = message.term
+    if (message.term < this.#term || this.#isAgain(message)) return []
     return message.entries.flatMap(entry => this.#applyEntry(offset, entry) ?? [])
+  }
+
+  #beginTerm(term: number): void {
+    this.#term = term
+    this.#applied.clear()
+  }
+
+  /** A relay that does not read back in time writes again: what was forgotten since must not come back with it. */
+  #isAgain({ term, number }: Batch): boolean {
+    if (term !== this.#term) this.#beginTerm(term)
+    if (this.#applied.has(number)) return true
+    this.#applied.add(number)
+    if (this.#applied.size > keptNumbers) this.#applied.delete(this.#applied.values().next().value ?? 0)
+    return false
   }
 
   /** A message that is none of ours. */
@@ -99,7 +116,7 @@ export class Projection {
   /** The stream is another one, which begins anew; what was known stays true. */
   restart(): void {
     this.#position = -1
-    this.#term = -1
+    this.#beginTerm(-1)
     this.#places.clear()
   }
 

@@ -30,9 +30,9 @@ import { RabbitConnection } from '../connection.ts'
 import type { Link } from '../link.ts'
 import { Publisher } from '../publisher.ts'
 import type { RabbitSession } from '../session.ts'
+import { bringsNothing } from './decide.ts'
 import { decodeStreamMessage } from './entries.ts'
 import type { Put } from './inbox.ts'
-import { bringsNothing } from './decide.ts'
 import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
 import type { Lines } from './mailbox.ts'
@@ -44,6 +44,7 @@ import { Relay } from './relay.ts'
 import { Shared } from './shared.ts'
 import { Tail } from './tail.ts'
 import { Watches } from './watches.ts'
+import type { StartedWatch } from './watches.ts'
 
 export const rpcResultCapabilities: ResultCapabilities = { conditional: true, pointRead: false, retention: 'store' }
 
@@ -62,7 +63,7 @@ const openTimeoutMs = 10_000
 /** A relay that is gone has a successor by then; the record is in the inbox all the same. */
 const verdictTimeoutMs = 10_000
 const triedMs = 300
-const startAgainMs = 1000
+const showAgainMs = 1000
 /** Of one question. */
 const putsAtOnce = 100
 const putBytesAtOnce = 512 * 1024
@@ -103,7 +104,6 @@ export class RpcResults implements ResultStore {
   #lastMark = 0
   /** The last look-up had no answer from it. */
   #isRelayAway = false
-  #isStartingLater = false
   /** new → open (by `open`; a failed one goes back) → closed (by `close`). */
   #state: 'new' | 'open' | 'closed' = 'new'
   #opening: Promise<void> | undefined
@@ -180,7 +180,7 @@ export class RpcResults implements ResultStore {
     const trouble = await this.#sync()
     if (trouble !== undefined && isFresh) throw trouble
     const missing = new Set(ids.filter(id => this.#projection.find(id) === undefined))
-    const { older, why } = missing.size === 0 ? nothingOlder : await this.#lookOlder(missing, trouble)
+    const { older, why } = await this.#lookOlder(missing, trouble)
     return ids.map(id => {
       const state = older.get(id)
       return this.#find(id) ?? (state === undefined ? unknown(id, why ?? this.#whyUnknown()) : { kind: 'state', state })
@@ -193,11 +193,10 @@ export class RpcResults implements ResultStore {
     try {
       if (ids.every(id => this.#isFinal(id))) return watch.end
       const trouble = await this.#sync()
-      if (trouble !== undefined) void this.#startLater()
-      const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
-      const { older } = dropped.size === 0 ? nothingOlder : await this.#lookOlder(dropped, trouble)
+      const { older, why } = await this.#lookOlder(this.#droppedOf(ids), trouble)
       this.#assertOpen()
       watch.open(id => this.#projection.find(id)?.state ?? older.get(id))
+      if (why !== undefined || !this.#tail.isStarted) void this.#showLater(watch, ids)
       return watch.end
     } catch (error) {
       watch.end()
@@ -293,15 +292,19 @@ export class RpcResults implements ResultStore {
     }
   }
 
-  /** Nobody said yet where to begin, and whoever watches is to be told what comes. */
-  async #startLater(): Promise<void> {
-    if (this.#isStartingLater) return
-    this.#isStartingLater = true
-    while (this.#state === 'open' && !this.#tail.isStarted) {
-      await new Promise<void>(resolve => this.#reading.clock.after(startAgainMs, resolve, { ref: false }))
+  /** What could not be read when a watch began, or nobody said yet where to begin: it is told all the same. */
+  async #showLater(watch: StartedWatch, ids: readonly string[]): Promise<void> {
+    while (this.#state === 'open' && !watch.isOver()) {
+      const { older, why } = await this.#lookOlder(this.#droppedOf(ids), undefined)
+      watch.open(id => older.get(id))
+      if (why === undefined && this.#tail.isStarted) return
+      await new Promise<void>(resolve => this.#reading.clock.after(showAgainMs, resolve, { ref: false }))
       await this.#sync().catch(() => undefined)
     }
-    this.#isStartingLater = false
+  }
+
+  #droppedOf(ids: readonly string[]): ReadonlySet<string> {
+    return new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
   }
 
   async #fence(): Promise<void> {
@@ -320,7 +323,7 @@ export class RpcResults implements ResultStore {
     }
   }
 
-  /** By what was read here: what is no news now never will be. */
+  /** By what was read here. Where the stream was deleted since, others know less until the worker's next state. */
   #isNoNews(record: StateRecord): boolean {
     const known = this.#projection.find(record.id)
     if (known === undefined) return this.#projection.wasReady(record.id)
@@ -339,6 +342,7 @@ export class RpcResults implements ResultStore {
 
   /** Where the broker is in trouble, what is known here is the answer, and it says why there is no more. */
   async #lookOlder(ids: ReadonlySet<string>, trouble: LovageError | undefined): Promise<Older> {
+    if (ids.size === 0) return nothingOlder
     if (trouble !== undefined) return { older: noStates, why: trouble.message }
     try {
       return { older: await this.#readOlder(ids), why: undefined }

@@ -8,15 +8,16 @@ interface Watch extends WatchOptions {
   readonly ids: ReadonlySet<string>
   /** Before it is open it is told of ends alone: what is not final may be older than what others have shown. */
   isOpen: boolean
-  /** Whose end it was told before it was open. */
+  /** Whose end it was told. */
   readonly ended: Set<string>
 }
 
 type Find = (id: string) => StoredState | undefined
 
 export interface StartedWatch {
-  /** Tells what is known of the others, then what comes. */
+  /** Tells what is known of the others, then what comes. Once more: what was found meanwhile, of ends alone. */
   readonly open: (find: Find) => void
+  readonly isOver: () => boolean
   /** Idempotent. */
   readonly end: () => void
 }
@@ -35,7 +36,8 @@ export class Watches {
       watch.isOpen = true
       this.#tellAll(watch, find)
     }
-    return { open, end: () => this.#end(watch) }
+    const isOver = (): boolean => !this.#has(watch, watch.ids.values().next().value ?? '')
+    return { open, isOver, end: () => this.#end(watch) }
   }
 
   tell(state: StoredState): void {
@@ -48,21 +50,25 @@ export class Watches {
 
   #tellAll(watch: Watch, find: Find): void {
     for (const id of watch.ids) {
-      const state = watch.ended.has(id) ? undefined : find(id)
+      const state = find(id)
       if (state !== undefined) this.#tell(watch, state)
     }
   }
 
   #tell(watch: Watch, state: StoredState): void {
-    if (this.#byId.get(state.id)?.has(watch) !== true) return
-    if (!watch.isOpen && !isReadyState(state.state)) return
-    if (!watch.isOpen) watch.ended.add(state.id)
+    const isReady = isReadyState(state.state)
+    if (!this.#has(watch, state.id) || watch.ended.has(state.id) || (!watch.isOpen && !isReady)) return
+    if (isReady) watch.ended.add(state.id)
     try {
       watch.onState(state)
     } catch (error) {
       this.#end(watch)
       watch.onEnd?.(coerceError(error))
     }
+  }
+
+  #has(watch: Watch, id: string): boolean {
+    return this.#byId.get(id)?.has(watch) === true
   }
 
   #end(watch: Watch): void {
