@@ -6,14 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Page } from '../../../broker.ts'
 import { endOfTurn } from '../../../core/clock.ts'
-import {
-  BrokerConnectionError,
-  BrokerError,
-  BrokerTimeoutError,
-  coerceError,
-  IllegalStateError,
-  type LovageError,
-} from '../../../core/errors.ts'
+import { BrokerTimeoutError, coerceError, IllegalStateError, type LovageError } from '../../../core/errors.ts'
 import type { StateRecord, StoredState } from '../../../core/record.ts'
 import { isReadyState } from '../../../core/states.ts'
 import type {
@@ -33,11 +26,11 @@ import type { RabbitSession } from '../session.ts'
 import { bringsNothing } from './decide.ts'
 import { decodeStreamMessage } from './entries.ts'
 import type { Put } from './inbox.ts'
-import { readAt, readPlaces } from './look-back.ts'
 import { Mailbox } from './mailbox.ts'
 import type { Lines } from './mailbox.ts'
 import { declareInbox, resultQueues } from './names.ts'
 import type { ResultQueues } from './names.ts'
+import { isOfBroker, OlderStates } from './older-states.ts'
 import { Projection } from './projection.ts'
 import type { ProjectionLimits } from './projection.ts'
 import { Relay } from './relay.ts'
@@ -90,14 +83,13 @@ export class RpcResults implements ResultStore {
   readonly #projection: Projection
   readonly #mailbox: Mailbox
   readonly #tail: Tail
+  readonly #older: OlderStates
   readonly #relay: Relay
   readonly #watches: Watches = new Watches()
   readonly #fences: Shared<void>
   readonly #lookBack: number
   readonly #relayTimeoutMs: number
   readonly #endings: (() => void)[] = []
-  /** Set when somebody first asked for a task older than what was read. */
-  #older: Promise<ReadonlyMap<string, number>> | undefined
   #puts: Waiting[] = []
   /** Of this process's marks. */
   readonly #markPrefix: string = randomBytes(8).toString('base64url')
@@ -129,9 +121,16 @@ export class RpcResults implements ResultStore {
       onMessage: (offset, body) => this.#onStream(offset, body),
       onRestart: () => {
         this.#projection.restart()
-        this.#older = undefined
+        this.#older.restart()
         this.#relay.onRestart()
       },
+    })
+    this.#older = new OlderStates({
+      reading,
+      queues,
+      projection: this.#projection,
+      tail: this.#tail,
+      lookBack: this.#lookBack,
     })
     this.#relay = new Relay({
       connection: reading,
@@ -180,7 +179,7 @@ export class RpcResults implements ResultStore {
     const trouble = await this.#sync()
     if (trouble !== undefined && isFresh) throw trouble
     const missing = new Set(ids.filter(id => this.#projection.find(id) === undefined))
-    const { older, why } = await this.#lookOlder(missing, trouble)
+    const { states: older, why } = await this.#older.find(missing, trouble)
     return ids.map(id => {
       const state = older.get(id)
       return this.#find(id) ?? (state === undefined ? unknown(id, why ?? this.#whyUnknown()) : { kind: 'state', state })
@@ -193,10 +192,10 @@ export class RpcResults implements ResultStore {
     try {
       if (ids.every(id => this.#isFinal(id))) return watch.end
       const trouble = await this.#sync()
-      const { older, why } = await this.#lookOlder(this.#droppedOf(ids), trouble)
+      const { states: older, why } = await this.#older.find(this.#droppedOf(ids), trouble)
       this.#assertOpen()
       watch.open(id => this.#projection.find(id)?.state ?? older.get(id))
-      if (why !== undefined || !this.#tail.isStarted) void this.#showLater(watch, ids)
+      if (why !== undefined || !this.#tail.isStarted) void this.#showLater(watch, ids).catch(() => undefined)
       return watch.end
     } catch (error) {
       watch.end()
@@ -292,10 +291,13 @@ export class RpcResults implements ResultStore {
     }
   }
 
-  /** What could not be read when a watch began, or nobody said yet where to begin: it is told all the same. */
+  /**
+   * What could not be read when a watch began, or nobody said yet where to begin: it is told all the same.
+   * @throws {IllegalStateError} the store was closed.
+   */
   async #showLater(watch: StartedWatch, ids: readonly string[]): Promise<void> {
     while (this.#state === 'open' && !watch.isOver()) {
-      const { older, why } = await this.#lookOlder(this.#droppedOf(ids), undefined)
+      const { states: older, why } = await this.#older.find(this.#droppedOf(ids), undefined)
       watch.open(id => older.get(id))
       if (why === undefined && this.#tail.isStarted) return
       await new Promise<void>(resolve => this.#reading.clock.after(showAgainMs, resolve, { ref: false }))
@@ -340,44 +342,6 @@ export class RpcResults implements ResultStore {
     return known === undefined ? undefined : { kind: 'state', state: known.state }
   }
 
-  /** Where the broker is in trouble, what is known here is the answer, and it says why there is no more. */
-  async #lookOlder(ids: ReadonlySet<string>, trouble: LovageError | undefined): Promise<Older> {
-    if (ids.size === 0) return nothingOlder
-    if (trouble !== undefined) return { older: noStates, why: trouble.message }
-    try {
-      return { older: await this.#readOlder(ids), why: undefined }
-    } catch (error) {
-      if (!isOfBroker(error)) throw error
-      return { older: noStates, why: error.message }
-    }
-  }
-
-  /** Of tasks that are not in memory: from their place, where it is known or can be found. */
-  async #readOlder(ids: ReadonlySet<string>): Promise<ReadonlyMap<string, StoredState>> {
-    const { stream } = this.#queues
-    const found = new Map<string, StoredState>()
-    for (const id of ids) {
-      const isForgotten = this.#projection.wasReady(id) && this.#projection.placeOf(id) === undefined
-      if (isForgotten) continue
-      const place = this.#projection.placeOf(id) ?? (await this.#olderPlaces()).get(id)
-      const state = place === undefined ? undefined : await readAt(this.#reading, stream, { id, place })
-      if (state !== undefined) found.set(id, state)
-    }
-    return found
-  }
-
-  /** What lies before that which was read when this process began: looked at once, whoever asks for whatever. */
-  #olderPlaces(): Promise<ReadonlyMap<string, number>> {
-    const to = this.#tail.from
-    if (to === 0) return Promise.resolve(noPlaces)
-    const stretch = { stream: this.#queues.stream, from: Math.max(0, to - this.#lookBack), to }
-    this.#older ??= readPlaces(this.#reading, stretch).catch((error: unknown) => {
-      this.#older = undefined
-      throw error
-    })
-    return this.#older
-  }
-
   #whyUnknown(): string {
     return `no state of it is among the last ${this.#projection.size} tasks that rpc:// results hold`
   }
@@ -418,21 +382,6 @@ export class RpcResults implements ResultStore {
     if (this.#state === 'closed') throw closedError()
     if (this.#state === 'new') throw new IllegalStateError('This result store was not opened: await its open() first')
   }
-}
-
-const noPlaces: ReadonlyMap<string, number> = new Map()
-const noStates: ReadonlyMap<string, StoredState> = new Map()
-
-interface Older {
-  readonly older: ReadonlyMap<string, StoredState>
-  /** Why not all that there is could be read. */
-  readonly why: string | undefined
-}
-
-const nothingOlder: Older = { older: noStates, why: undefined }
-
-function isOfBroker(error: unknown): error is LovageError {
-  return error instanceof BrokerError || error instanceof BrokerConnectionError || error instanceof BrokerTimeoutError
 }
 
 function toPut({ mark, record }: Waiting): Put {
