@@ -136,7 +136,7 @@ export function whyOvertaken(
 }
 
 /** The task is at its end, or the attempt is. */
-function isClosed(stored: StoredState, retries: number): boolean {
+export function isClosed(stored: StoredState, retries: number): boolean {
   return (
     isReadyState(stored.state) || stored.retries > retries || (stored.state === 'RETRY' && stored.retries === retries)
   )

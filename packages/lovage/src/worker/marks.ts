@@ -6,7 +6,7 @@ import type { Backend } from '../backend.ts'
 import type { Clock } from '../core/clock.ts'
 import { crashPoint } from '../core/crash-point.ts'
 import { isSameVersion } from '../core/states.ts'
-import { whyOvertaken } from './decide.ts'
+import { isClosed, whyOvertaken } from './decide.ts'
 import type { ExecutorEvents } from './executor.ts'
 import { Outcome } from './outcome.ts'
 import { recordBase, sawStored, type Run } from './run.ts'
@@ -91,11 +91,21 @@ export class Marks {
   }
 
   async #markCareful(run: Run): Promise<Outcome | undefined> {
-    if (this.#mustWriteStart(run) && !(await this.writeStart(run)))
-      return Outcome.superseded(await this.#settler.storedState(run))
+    if (this.#mustWriteStart(run) && !(await this.writeStart(run))) return await this.#notNews(run)
     // asked after STARTED is stored: whoever gets it from now on knows that it had begun
     const lost = await this.#options.backend.broker.markStarted([run.delivery])
     return lost.length > 0 ? Outcome.superseded() : undefined
+  }
+
+  /**
+   * Somebody else has written a start meanwhile. Unless the task has ended that is no reason to drop the delivery: the
+   * other one may have lost his, and not know it yet. Whoever gets this one next decides anew, above that start.
+   */
+  async #notNews(run: Run): Promise<Outcome> {
+    const stored = await this.#settler.storedState(run)
+    if (stored === undefined || isClosed(stored, run.request.retries)) return Outcome.superseded(stored)
+    run.announced = false
+    return Outcome.returned()
   }
 
   /** A task that may not run twice; and where the broker does not count who began, the store does. */
