@@ -10,6 +10,7 @@ import { crashPoint } from '../core/crash-point.ts'
 import { coerceError, isRefusal } from '../core/errors.ts'
 import { isSameVersion } from '../core/states.ts'
 import type { ExecutorEvents } from './executor.ts'
+import { isClosed } from './decide.ts'
 import { Outcome } from './outcome.ts'
 import { factsOf, nextSeq, type Run } from './run.ts'
 import { settlementFor } from './settlement.ts'
@@ -78,12 +79,16 @@ export class Settler {
 
   /**
    * The store has another state, or ours, and the first try's answer was lost: what follows is what follows from that
-   * one. Whether what was made of the delivery here was dropped.
+   * one. Where it is no end, its writer may have lost the delivery and not know it yet: it is given back, not dropped.
+   * Whether what was made of the delivery here was dropped.
    */
   async #settleOvertaken(run: Run, { record }: Settlement): Promise<boolean> {
     const stored = await this.storedState(run)
     const { delivery } = run
-    const settlement = this.#settlementFor(run, Outcome.superseded(stored), this.#options.clock.now())
+    const isOver = stored === undefined || isClosed(stored, run.request.retries)
+    if (!isOver) run.announced = false
+    const outcome = isOver ? Outcome.superseded(stored) : Outcome.returned()
+    const settlement = this.#settlementFor(run, outcome, this.#options.clock.now())
     const answer = await this.#settleUnlessRefused(settlement)
     if (answer instanceof Error) {
       // its end is recorded, and stays; what cannot be sent is told where somebody looks
