@@ -135,7 +135,7 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
     const store = await open(url, { relayTimeoutMs: 300, limits })
     for (const id of ['dropped', ...Array.from({ length: 5 }, (_, index) => `task-${index}`)])
       await store.put(success(id))
-    expect((await store.get('task-4')).kind).toBe('state')
+    await until('the last is read', async () => (await store.get('task-4')).kind === 'state')
     relay.kill('SIGSTOP')
     const shown: string[] = []
     await store.watch(['dropped'], { onState: ({ state }) => shown.push(state) })
