@@ -177,7 +177,7 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     for (const delivery of sink.seen.filter(({ message }) => message.headers['id'] !== 'long'))
       await holder.broker.settle({ delivery, disposition: { kind: 'ack' } })
     await until('the rest', () => sink.ids.has('over'))
-    await until('no copy', async () => (await delayedCount(server)) === 0, { everyMs: 100 })
+    await until('no copy', async () => (await delayedCount(server)) === 0, { everyMs: 100, timeoutMs: 60_000 })
     expect(sink.seen.filter(({ message }) => message.headers['id'] === 'long').length).toBe(1)
   })
 
