@@ -1,13 +1,13 @@
 /** A redelivery that waits for a slot while whoever had it before, and was only frozen, goes on and ends it. */
 import { expect, it, vi } from 'vitest'
-import type { RunResult } from '../../../src/pools/pool.ts'
 import { TestClock } from '../../../src/testing/test-clock.ts'
 import { executorOn, handOver, heldPool, memoryBackend } from './support.ts'
+import type { Began } from './support.ts'
 
 it('is not begun: the store is asked once more when a slot is free', async () => {
   const backend = await memoryBackend('overtaken')
   const clock = new TestClock()
-  const began = new Map<string, (result: RunResult) => void>()
+  const began: Began = new Map()
   const settled: string[] = []
   const executor = executorOn({
     backend,

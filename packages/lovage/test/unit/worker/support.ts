@@ -42,8 +42,10 @@ export function handOver(id: string, change: Partial<Delivery> = {}): Delivery {
   return delivery({ token: id, message, ...change })
 }
 
-/** @param began what it was given, by task id, and how to end it */
-export function heldPool(slots: number, began: Map<string, (result: RunResult) => void>): Pool {
+/** What a pool was given, by task id, and how to end it. */
+export type Began = Map<string, (result: RunResult) => void>
+
+export function heldPool(slots: number, began: Began): Pool {
   return {
     capabilities: { killable: true },
     start: () => Promise.resolve(),

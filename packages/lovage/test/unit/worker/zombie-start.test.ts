@@ -1,8 +1,8 @@
 /** Who was frozen, has lost his delivery and does not know it yet, writes a start beside the one who has it now. */
 import { expect, it, vi } from 'vitest'
 import { joinBackend } from '../../../src/backend.ts'
-import type { RunResult } from '../../../src/pools/pool.ts'
 import { executorOn, handOver, heldPool, memoryBackend, policy, retrying } from './support.ts'
+import type { Began } from './support.ts'
 
 /** Two connections that are not one: a record and a delivery are two steps. */
 const nowhere = { description: 'memory', close: () => Promise.resolve() }
@@ -15,13 +15,9 @@ it.each([
   'where %s of another is newer than the retry it would store, a delivery is settled by %s',
   async (state, disposition) => {
     const backend = await memoryBackend(`zombie-end-${state}`)
-    const began = new Map<string, (result: RunResult) => void>()
-    const settled: string[] = []
+    const began: Began = new Map()
     const split = joinBackend({ ...backend, ...nowhere }, { ...backend, ...nowhere })
-    vi.spyOn(backend.broker, 'settle').mockImplementation(settlement => {
-      settled.push(settlement.disposition.kind)
-      return Promise.resolve('settled')
-    })
+    const settle = vi.spyOn(backend.broker, 'settle')
     const executor = executorOn({
       backend: split,
       pool: heldPool(1, began),
@@ -32,7 +28,9 @@ it.each([
     await backend.results.put({ ...started, state, delivery: 2, seq: 0 })
     const error = { type: 'Error', message: 'once more', retryable: true }
     began.get('task')?.({ kind: 'threw', error, wantsRetry: true })
-    await vi.waitFor(() => expect(settled).toEqual([disposition]))
+    await vi.waitFor(() =>
+      expect(settle.mock.calls.map(([{ disposition }]) => disposition.kind)).toEqual([disposition]),
+    )
     executor.abandon()
     await backend.close()
   },
@@ -44,7 +42,7 @@ it.each([
 ])('where %s of another is newer than its own start, a delivery is %s', async (state, kind) => {
   const backend = await memoryBackend(`zombie-${state}`)
   await backend.results.put({ ...started, state, seq: Number.MAX_SAFE_INTEGER })
-  const began = new Map<string, (result: RunResult) => void>()
+  const began: Began = new Map()
   const settled: string[] = []
   const executor = executorOn({
     backend,

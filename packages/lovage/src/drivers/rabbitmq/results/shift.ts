@@ -1,7 +1,8 @@
 /**
  * One taking of the inbox by one channel of this process, which relays while the broker gives it messages: judges what
  * comes, and what this process itself puts meanwhile, writes what is news to the stream, reads it back from there, and
- * only then acknowledges and answers. Read back, because right after a broker's start a stream confirms what it drops (docs/decisions/0012).
+ * only then acknowledges and answers. Read back, because right after a broker's start a stream confirms what it drops
+ * (docs/decisions/0012).
  *
  *   waiting → beginning   the first message comes: this process is the relay now
  *   beginning → relaying  the start of its term has been read in the stream, and so all that older relays wrote
