@@ -104,14 +104,7 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
   })
 
   test('who watches while the relay is frozen is told what comes when it goes on', async () => {
-    const { url } = await freshVhost()
-    const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
-    await relay.line(/"ready"/)
-    const early = await open(url, { relayTimeoutMs: 20_000, limits })
-    for (const id of ['dropped', ...Array.from({ length: 5 }, (_, index) => `task-${index}`)])
-      await early.put(success(id))
-    expect((await early.get('task-4')).kind).toBe('state')
-    relay.kill('SIGSTOP')
+    const { url, relay, store: early } = await frozenRelay({ relayTimeoutMs: 20_000 })
     const store = await open(url, { relayTimeoutMs: 300 })
     const shown: string[] = []
     const follow = (reader: RpcResults, id: string): Promise<unknown> =>
@@ -129,14 +122,7 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
   })
 
   test('a dropped task is shown to who watches while the relay is frozen', async () => {
-    const { url } = await freshVhost()
-    const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
-    await relay.line(/"ready"/)
-    const store = await open(url, { relayTimeoutMs: 300, limits })
-    for (const id of ['dropped', ...Array.from({ length: 5 }, (_, index) => `task-${index}`)])
-      await store.put(success(id))
-    await until('the last is read', async () => (await store.get('task-4')).kind === 'state')
-    relay.kill('SIGSTOP')
+    const { relay, store } = await frozenRelay({ relayTimeoutMs: 300 })
     const shown: string[] = []
     await store.watch(['dropped'], { onState: ({ state }) => shown.push(state) })
     await until('it is shown', () => shown.length > 0)
@@ -200,6 +186,19 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
 
 function success(id: string): StateRecord {
   return { id, state: 'SUCCESS', retries: 0, delivery: 1, seq: 0, at: Date.now(), value: JSON.stringify(id) }
+}
+
+/** A process that relays, frozen when `store` has read six ends and dropped the first of them, `dropped`. */
+async function frozenRelay(options: RpcOptions): Promise<{ url: string; relay: Child; store: RpcResults }> {
+  const { url } = await freshVhost()
+  const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
+  await relay.line(/"ready"/)
+  const store = await open(url, { ...options, limits })
+  for (const id of ['dropped', ...Array.from({ length: 5 }, (_, index) => `task-${index}`)])
+    await store.put(success(id))
+  await until('the last is read', async () => (await store.get('task-4')).kind === 'state')
+  relay.kill('SIGSTOP')
+  return { url, relay, store }
 }
 
 async function freshVhost(): Promise<{ readonly url: string; readonly remove: (queue: string) => Promise<unknown> }> {

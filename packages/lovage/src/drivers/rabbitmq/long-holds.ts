@@ -37,6 +37,8 @@ interface LongHold {
 const keyPrefix = 'long/'
 const running = 'running'
 const settled = 'settled'
+/** The copy of what was settled may wait behind a long queue, or for a broker that is away. */
+const settledMs = 24 * 3_600_000
 
 export class LongHolds {
   readonly #parts: LongHoldParts
@@ -75,7 +77,7 @@ export class LongHolds {
     }
     // whoever gets the copy drops it; where it may not have been taken, there is none
     await this.end(token)
-    await signs.put(key, settled, this.#lifeMs)
+    await signs.put(key, settled, settledMs)
     return false
   }
 
@@ -87,7 +89,7 @@ export class LongHolds {
     hold.renewal.cancel()
     hold.onEnd()
     // should it not be written, the copy asks the result store, as every redelivery does
-    await this.#parts.signs.put(hold.key, settled, this.#lifeMs).catch(() => undefined)
+    await this.#parts.signs.put(hold.key, settled, settledMs).catch(() => undefined)
     return true
   }
 

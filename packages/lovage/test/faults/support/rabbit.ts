@@ -1,6 +1,7 @@
 /** A connection of the driver with the ways tests look at it. */
 import type { Broker, Delivery, Subscription } from '../../../src/broker.ts'
 import type { Coordination } from '../../../src/coordination.ts'
+import type { Clock } from '../../../src/core/clock.ts'
 import { RabbitBroker } from '../../../src/drivers/rabbitmq/broker.ts'
 import { RabbitCoordination } from '../../../src/drivers/rabbitmq/coordination.ts'
 import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
@@ -16,10 +17,16 @@ export interface Peer extends AsyncDisposable {
 /** Opened; closed at the end of the test. */
 export async function openPeer(
   url: string,
-  { roundMs, consumerTimeoutMs }: { readonly roundMs?: number; readonly consumerTimeoutMs?: number } = {},
+  {
+    roundMs,
+    consumerTimeoutMs,
+    clock,
+  }: { readonly roundMs?: number; readonly consumerTimeoutMs?: number; readonly clock?: Clock } = {},
 ): Promise<Peer> {
   const location = parseLocation(url)
-  const session = new RabbitSession(consumerTimeoutMs === undefined ? location : { ...location, consumerTimeoutMs })
+  const session = new RabbitSession(consumerTimeoutMs === undefined ? location : { ...location, consumerTimeoutMs }, {
+    clock,
+  })
   const coordination = new RabbitCoordination(session)
   const register = { note: (queue: string) => coordination.note(queue), list: () => coordination.queues() }
   const broker = new RabbitBroker(session, { register, signs: coordination, roundMs })
