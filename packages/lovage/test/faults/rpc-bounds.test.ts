@@ -189,7 +189,7 @@ function success(id: string): StateRecord {
 }
 
 /** A process that relays, frozen when `store` has read six ends and dropped the first of them, `dropped`. */
-async function frozenRelay(options: RpcOptions): Promise<{ url: string; relay: Child; store: RpcResults }> {
+async function frozenRelay(options: Partial<RpcOptions>): Promise<{ url: string; relay: Child; store: RpcResults }> {
   const { url } = await freshVhost()
   const relay = new Child([program, 'watch', url, app, '0'], { cwd: tmpdir() })
   await relay.line(/"ready"/)
