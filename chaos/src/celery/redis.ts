@@ -1,10 +1,10 @@
 /** A Redis of its own: a free port of the loopback, its data in a folder of ours. */
 import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
-import { createConnection, createServer, type AddressInfo } from 'node:net'
+import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { freePort } from '../../../test-support/free-ports.ts'
 import { goneWithUs } from '../gone-with-us.ts'
 
 export interface RedisServer {
@@ -42,15 +42,6 @@ function versionOf(): string {
   } catch (cause) {
     throw new Error('this takes redis-server: npm run servers -- redis-server', { cause })
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function answers(port: number): Promise<void> {

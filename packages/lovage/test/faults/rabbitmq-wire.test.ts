@@ -1,15 +1,13 @@
 // What the driver asks of RabbitMQ, read from the wire, against what RabbitMQ 4.3 refuses by default; and what a wrong
 // URL or a queue that is there already is answered with.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { declarationOf, frameFilter, hasExpiration } from '../../../../test-support/amqp-frames.ts'
 import type { Declaration } from '../../../../test-support/amqp-frames.ts'
+import { freePort } from '../../../../test-support/free-ports.ts'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
 import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
@@ -110,14 +108,6 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     await rabbit.deleteVhost(vhost)
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 /** Runs all that the driver can do behind a proxy that writes down what it declares. */
 async function recordEverything(): Promise<{ readonly declarations: Declaration[]; readonly expirationCount: number }> {

@@ -1,8 +1,7 @@
 /** The example for Django: stock Celery sends, a Lovage worker runs, and three ways to ask for the state. */
-import { createServer, type AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../../../../test-support/free-ports.ts'
 import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts'
 import { findPythonDjango } from '../protocol/python-celery.ts'
 import { startProcess, type Process } from './process.ts'
@@ -29,15 +28,6 @@ async function start(...args: Parameters<typeof startProcess>): Promise<Process>
   const started = await startProcess(...args)
   processes.push(started)
   return started
-}
-
-/** One that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }
 
 /** Where Django listens. */
