@@ -12,7 +12,7 @@ import { isSameVersion } from '../core/states.ts'
 import type { ExecutorEvents } from './executor.ts'
 import { isClosed } from './decide.ts'
 import { Outcome } from './outcome.ts'
-import { factsOf, nextSeq, type Run } from './run.ts'
+import { factsOf, nextSeq, sawStored, type Run } from './run.ts'
 import { settlementFor } from './settlement.ts'
 import type { Sender } from './successors.ts'
 
@@ -50,12 +50,10 @@ export class Settler {
 
   async settle(run: Run, outcome: Outcome, now: number): Promise<Settled> {
     let ended = outcome
-    let settlement = this.#settlementFor(run, outcome, now)
-    let answer = await this.#settleUnlessRefused(settlement)
+    let { settlement, answer } = await this.#write(run, outcome, now)
     if (answer instanceof Error) {
       ended = unsettleable(answer)
-      settlement = alone(this.#settlementFor(run, ended, now))
-      answer = await this.#settleUnlessRefused(settlement)
+      ;({ settlement, answer } = await this.#write(run, ended, now, alone))
     }
     const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer !== 'settled'
     return { ended, isLost, refusal: answer instanceof Error ? answer : undefined }
@@ -77,10 +75,38 @@ export class Settler {
     )
   }
 
+  /** As long as others overtake it with less than an end, and the delivery is ours, it is written above theirs. */
+  async #write(
+    run: Run,
+    outcome: Outcome,
+    now: number,
+    form = (settlement: Settlement): Settlement => settlement,
+  ): Promise<{ settlement: Settlement; answer: SettleOutcome | Error }> {
+    for (;;) {
+      const settlement = form(this.#settlementFor(run, outcome, now))
+      const answer = await this.#settleUnlessRefused(settlement)
+      if (answer !== 'overtaken' || !(await this.#rise(run))) return { settlement, answer }
+    }
+  }
+
+  /**
+   * Above whoever runs the same attempt: who may have lost his delivery and not know it yet, or has another copy of the
+   * message. A final state is above theirs as it is; the end of an attempt is not, and were it to give way, each would
+   * overtake the other for ever. So the first that is done ends it.
+   */
+  async #rise(run: Run): Promise<boolean> {
+    const { broker } = this.#options.backend
+    const stored = await this.storedState(run)
+    if (stored === undefined || isClosed(stored, run.request.retries)) return false
+    const lost = await this.insist('ask for a delivery', () => broker.markStarted([run.delivery]))
+    if (lost.length > 0) return false
+    sawStored(run, stored)
+    return true
+  }
+
   /**
    * The store has another state, or ours, and the first try's answer was lost: what follows is what follows from that
-   * one. Where it is no end, its writer may have lost the delivery and not know it yet: it is given back, not dropped.
-   * Whether what was made of the delivery here was dropped.
+   * one. Where it is no end, the delivery is another's by now. Whether what was made of it here was dropped.
    */
   async #settleOvertaken(run: Run, { record }: Settlement): Promise<boolean> {
     const stored = await this.storedState(run)
