@@ -50,10 +50,11 @@ export class Settler {
 
   async settle(run: Run, outcome: Outcome, now: number): Promise<Settled> {
     let ended = outcome
-    let { settlement, answer } = await this.#write(run, outcome, now)
+    let { settlement, answer } = await this.#write(run, () => this.#settlementFor(run, outcome, now))
     if (answer instanceof Error) {
-      ended = unsettleable(answer)
-      ;({ settlement, answer } = await this.#write(run, ended, now, alone))
+      const parked = unsettleable(answer)
+      ended = parked
+      ;({ settlement, answer } = await this.#write(run, () => alone(this.#settlementFor(run, parked, now))))
     }
     const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer !== 'settled'
     return { ended, isLost, refusal: answer instanceof Error ? answer : undefined }
@@ -76,14 +77,9 @@ export class Settler {
   }
 
   /** As long as others overtake it with less than an end, and the delivery is ours, it is written above theirs. */
-  async #write(
-    run: Run,
-    outcome: Outcome,
-    now: number,
-    form = (settlement: Settlement): Settlement => settlement,
-  ): Promise<{ settlement: Settlement; answer: SettleOutcome | Error }> {
+  async #write(run: Run, make: () => Settlement): Promise<{ settlement: Settlement; answer: SettleOutcome | Error }> {
     for (;;) {
-      const settlement = form(this.#settlementFor(run, outcome, now))
+      const settlement = make()
       const answer = await this.#settleUnlessRefused(settlement)
       if (answer !== 'overtaken' || !(await this.#rise(run))) return { settlement, answer }
     }
