@@ -52,25 +52,32 @@ export class Caller {
 
   /** The call of a plan. @param isTwin with the same idempotency key, and an id of its own. */
   send(plan: TaskPlan, isTwin = false): void {
-    this.process.do(() => void this.#insist(plan.id, () => this.#send(plan, isTwin)))
+    this.#begin(plan.id, () => this.#insist(plan.id, () => this.#send(plan, isTwin)))
   }
 
   sendAgain(plan: TaskPlan): void {
-    this.process.do(() => {
+    this.#begin(plan.id, () => {
       this.#setup.coverage.strike('sent again', plan.id)
       this.#setup.world.tell(this.process.name, () => `sends ${plan.id} again`)
-      void this.#insist(plan.id, () => this.#send(plan, false))
+      return this.#insist(plan.id, () => this.#send(plan, false))
     })
   }
 
   revoke(id: string, terminate: boolean): void {
-    this.process.do(() => {
+    this.#begin(id, () => {
       this.#setup.coverage.strike('revoke', id)
       this.#setup.world.tell(this.process.name, () => `revokes ${id}`)
       const { clock } = this.#app
       const result = createResult({ clock, backend: () => this.#app.backend() }, id)
-      void this.#insist(id, () => result.revoke({ terminate }))
+      return this.#insist(id, () => result.revoke({ terminate }))
     })
+  }
+
+  /** One that is frozen calls later, and is not done until then. */
+  #begin(id: string, call: () => Promise<void>): void {
+    const begun = { id }
+    this.calls.add(begun)
+    this.process.do(() => void call().then(() => this.calls.delete(begun)))
   }
 
   async #send(plan: TaskPlan, isTwin: boolean): Promise<void> {
@@ -94,13 +101,9 @@ export class Caller {
   }
 
   async #insist(id: string, attempt: () => Promise<void>): Promise<void> {
-    const call = { id }
-    this.calls.add(call)
     for (;;) {
       try {
-        await attempt()
-        this.calls.delete(call)
-        return
+        return await attempt()
       } catch (error) {
         this.#setup.world.tell(this.process.name, () => `${id}: ${error instanceof Error ? error.message : ''}`)
         await sleep(this.process.clock, pauseMs)
