@@ -34,6 +34,13 @@ export interface Settled {
   readonly refusal: Error | undefined
 }
 
+interface Written {
+  readonly settlement: Settlement
+  readonly answer: SettleOutcome | Error
+  /** The end that overtook it. */
+  readonly stored?: StoredState | undefined
+}
+
 export class Settler {
   readonly #options: SettlerOptions
   /** Aborted by `abandon`. */
@@ -50,13 +57,14 @@ export class Settler {
 
   async settle(run: Run, outcome: Outcome, now: number): Promise<Settled> {
     let ended = outcome
-    let { settlement, answer } = await this.#write(run, () => this.#settlementFor(run, outcome, now))
-    if (answer instanceof Error) {
-      const parked = unsettleable(answer)
+    let written = await this.#write(run, () => this.#settlementFor(run, outcome, now))
+    if (written.answer instanceof Error) {
+      const parked = unsettleable(written.answer)
       ended = parked
-      ;({ settlement, answer } = await this.#write(run, () => alone(this.#settlementFor(run, parked, now))))
+      written = await this.#write(run, () => alone(this.#settlementFor(run, parked, now)))
     }
-    const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, settlement) : answer !== 'settled'
+    const { answer } = written
+    const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, written) : answer !== 'settled'
     return { ended, isLost, refusal: answer instanceof Error ? answer : undefined }
   }
 
@@ -76,41 +84,37 @@ export class Settler {
     )
   }
 
-  /** As long as others overtake it with less than an end, and the delivery is ours, it is written above theirs. */
-  async #write(run: Run, make: () => Settlement): Promise<{ settlement: Settlement; answer: SettleOutcome | Error }> {
+  /**
+   * Overtaken by a state that is no end, it is written above that, as long as the delivery is ours: another runs the same
+   * attempt, who may have lost his delivery and not know it yet, or has another copy of the message. A final state is
+   * above theirs as it is; the end of an attempt is not, and were it to give way, each would overtake the other for ever.
+   * So the first that is done ends it.
+   */
+  async #write(run: Run, make: () => Settlement): Promise<Written> {
     for (;;) {
       const settlement = make()
       const answer = await this.#settleUnlessRefused(settlement)
-      if (answer !== 'overtaken' || !(await this.#rise(run))) return { settlement, answer }
+      if (answer !== 'overtaken') return { settlement, answer }
+      const stored = await this.storedState(run)
+      if (stored === undefined || isClosed(stored, run.request.retries)) return { settlement, answer, stored }
+      if (!(await this.#isHeld(run))) return { settlement, answer: 'lost' }
+      sawStored(run, stored)
     }
   }
 
-  /**
-   * Above whoever runs the same attempt: who may have lost his delivery and not know it yet, or has another copy of the
-   * message. A final state is above theirs as it is; the end of an attempt is not, and were it to give way, each would
-   * overtake the other for ever. So the first that is done ends it.
-   */
-  async #rise(run: Run): Promise<boolean> {
+  async #isHeld({ delivery }: Run): Promise<boolean> {
     const { broker } = this.#options.backend
-    const stored = await this.storedState(run)
-    if (stored === undefined || isClosed(stored, run.request.retries)) return false
-    const lost = await this.insist('ask for a delivery', () => broker.markStarted([run.delivery]))
-    if (lost.length > 0) return false
-    sawStored(run, stored)
-    return true
+    const lost = await this.insist('ask for a delivery', () => broker.markStarted([delivery]))
+    return lost.length === 0
   }
 
   /**
-   * The store has another state, or ours, and the first try's answer was lost: what follows is what follows from that
-   * one. Where it is no end, the delivery is another's by now. Whether what was made of it here was dropped.
+   * The store has another end, or ours, and the first try's answer was lost: what follows is what follows from that one.
+   * Whether what was made of the delivery here was dropped.
    */
-  async #settleOvertaken(run: Run, { record }: Settlement): Promise<boolean> {
-    const stored = await this.storedState(run)
+  async #settleOvertaken(run: Run, { settlement: { record }, stored }: Written): Promise<boolean> {
     const { delivery } = run
-    const isOver = stored === undefined || isClosed(stored, run.request.retries)
-    if (!isOver) run.announced = false
-    const outcome = isOver ? Outcome.superseded(stored) : Outcome.returned()
-    const settlement = this.#settlementFor(run, outcome, this.#options.clock.now())
+    const settlement = this.#settlementFor(run, Outcome.superseded(stored), this.#options.clock.now())
     const answer = await this.#settleUnlessRefused(settlement)
     if (answer instanceof Error) {
       // its end is recorded, and stays; what cannot be sent is told where somebody looks

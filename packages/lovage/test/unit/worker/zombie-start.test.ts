@@ -2,6 +2,7 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { joinBackend } from '../../../src/backend.ts'
 import type { Backend } from '../../../src/backend.ts'
+import type { TaskPolicy } from '../../../src/worker/decide.ts'
 import type { Executor } from '../../../src/worker/executor.ts'
 import { executorOn, handOver, heldPool, memoryBackend, policy, retrying } from './support.ts'
 import type { Began } from './support.ts'
@@ -23,7 +24,7 @@ it('the end of an attempt is written above the start of another, as long as the 
   await vi.waitFor(() => expect(began.has('task')).toBe(true))
   await backend.results.put({ ...started, state: 'STARTED', delivery: 2, seq: 0 })
   began.get('task')?.(threw)
-  await vi.waitFor(() => expect(settled).toEqual(['held']))
+  await vi.waitFor(() => expect(settled).toEqual([{ kind: 'retrying', isLost: false }]))
   expect(await backend.results.get('task')).toMatchObject({ state: { state: 'RETRY', retries: 0, delivery: 3 } })
 })
 
@@ -32,26 +33,29 @@ it.each(['STARTED', 'SUCCESS'])('where the delivery is lost, %s of another stays
   executor.accept([handOver('task')])
   await backend.results.put({ ...started, state, delivery: 2, seq: 0 })
   began.get('task')?.(threw)
-  await vi.waitFor(() => expect(settled).toEqual(['lost']))
+  await vi.waitFor(() => expect(settled).toEqual([{ kind: 'retrying', isLost: true }]))
   expect(await backend.results.get('task')).toMatchObject({ state: { state, delivery: 2 } })
 })
 
 /** Takes what is published. A record and a settlement are two steps. */
-async function splitExecutor(name: string): Promise<{
+async function splitExecutor(
+  name: string,
+  change: Partial<TaskPolicy> = { retry: retrying },
+): Promise<{
   backend: Backend
   executor: Executor
   began: Began
-  settled: readonly string[]
+  settled: readonly { readonly kind: string; readonly isLost: boolean }[]
 }> {
   const backend = await memoryBackend(name)
   const began: Began = new Map()
-  const settled: string[] = []
+  const settled: { kind: string; isLost: boolean }[] = []
   const executor = executorOn({
     backend: joinBackend({ ...backend, ...nowhere }, { ...backend, ...nowhere }),
     pool: heldPool(1, began),
     slots: 1,
-    findTask: () => ({ policy: policy({ retry: retrying }), softTimeLimitMs: undefined, timeLimitMs: undefined }),
-    events: { settled: (_run, _outcome, isLost) => void settled.push(isLost ? 'lost' : 'held') },
+    findTask: () => ({ policy: policy(change), softTimeLimitMs: undefined, timeLimitMs: undefined }),
+    events: { settled: (_run, { kind }, isLost) => void settled.push({ kind, isLost }) },
   })
   await backend.broker.consume(['celery'], {
     prefetch: 1,
@@ -69,20 +73,9 @@ it.each([
   ['STARTED', 'returned'],
   ['SUCCESS', 'superseded'],
 ])('where %s of another is newer than its own start, a delivery is %s', async (state, kind) => {
-  const backend = await memoryBackend(`zombie-${state}`)
+  const { backend, executor, began, settled } = await splitExecutor(`zombie-${state}`, { acksLate: false })
   await backend.results.put({ ...started, state, seq: Number.MAX_SAFE_INTEGER })
-  const began: Began = new Map()
-  const settled: string[] = []
-  const executor = executorOn({
-    backend,
-    pool: heldPool(1, began),
-    slots: 1,
-    findTask: () => ({ policy: policy({ acksLate: false }), softTimeLimitMs: undefined, timeLimitMs: undefined }),
-    events: { settled: (_run, outcome) => void settled.push(outcome.kind) },
-  })
   executor.accept([handOver('task')])
-  await vi.waitFor(() => expect(settled).toEqual([kind]))
+  await vi.waitFor(() => expect(settled).toMatchObject([{ kind }]))
   expect(began.size).toBe(0)
-  executor.abandon()
-  await backend.close()
 })
