@@ -174,6 +174,8 @@ describe.skipIf(!hasRabbit)('coordination', { timeout: 120_000 }, () => {
       for (; !isOver; count++) await coordination.put('key', 'value', 60_000)
     }
     const writing = Promise.all(Array.from({ length: 8 }, write))
+    // told where it is awaited
+    writing.catch(() => undefined)
     for (let round = 0; round < 6; round++) {
       const before = count
       await until('more was written', () => count > before + 40, { timeoutMs: 15_000 })
@@ -182,6 +184,25 @@ describe.skipIf(!hasRabbit)('coordination', { timeout: 120_000 }, () => {
     isOver = true
     await writing
     expect(await coordination.get('key')).toBe('value')
+  })
+
+  test('writes again what the broker neither keeps nor confirms', async () => {
+    const url = await freshUrl()
+    let [isArmed, dropped] = [false, 0]
+    const createFilter = frameFilter((frame, direction) => {
+      if (direction === 'to-client') return true
+      // a message is its method, a header and a body
+      if (isArmed && isPublish(frame, 'lovage.control')) [isArmed, dropped] = [false, 3]
+      return dropped-- <= 0
+    })
+    await using proxy = await new TcpProxy(Number(new URL(url).port), { createFilter }).listen()
+    const connection = openRabbit(url.replace(/:\d+\//, `:${proxy.port}/`))
+    onTestFinished(() => connection.close())
+    const { coordination } = connection
+    await coordination.open()
+    isArmed = true
+    await coordination.put('key', 'value', 60_000)
+    expect([isArmed, await coordination.get('key')]).toEqual([false, 'value'])
   })
 })
 

@@ -28,7 +28,12 @@ const streamArguments = {
 }
 /** A key written so many bytes ago is written again, before its segment goes. */
 const refreshBytes = 6_000_000
-/** An entry that was confirmed and is not read back after this is written again. */
+/**
+ * How long a confirm is waited for. When a stream's process has died, a channel may have sent an entry to the dead one,
+ * and does not know it before it sends the next.
+ */
+const confirmMs = 1000
+/** An entry that is not read back so long after its confirm, or the wait for it, is written again. */
 const readBackMs = 1000
 const deadlineMs = 10_000
 const sweepMs = 500
@@ -69,7 +74,7 @@ export class ControlLog {
 
   constructor(session: RabbitSession, onChanges: (changes: readonly KeyChange[]) => void) {
     this.#session = session
-    this.#publisher = new Publisher(session.publishing)
+    this.#publisher = new Publisher(session.publishing, { timeoutMs: confirmMs })
     this.#onChanges = onChanges
   }
 
