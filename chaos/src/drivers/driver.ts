@@ -6,7 +6,7 @@ import type { Random } from '../programs/random.ts'
 
 export interface ChaosDriver {
   readonly name: string
-  /** What a killed worker's task may take to begin again on the same host, DESIGN §6. */
+  /** What a killed worker's task may take to begin again on the same host: the goal. */
   readonly recoveryGoalMs: number
   /** Starts what the URL needs. `folder` is empty, private, and gone afterwards. @param leaseMs of the workers. */
   start(options: {

@@ -27,7 +27,7 @@ export interface BrokerCapabilities {
   readonly handOvers: 'counted' | 'flagged'
   /** A message given back without a delay is the next again; else others may pass it. */
   readonly keepsPlace: boolean
-  /** `stats` can tell lengths. */
+  /** `stats` tells what is delayed and unsettled, too. */
   readonly counts: boolean
   /** `publish` and `settle` write the given records in the same transaction. */
   readonly atomicSettle: boolean
@@ -50,7 +50,7 @@ export interface Publication {
 /** What became of one publication. */
 export type PublishOutcome =
   | { readonly accepted: 'yes' }
-  /** `'unknown'`: it may be in the queue; sending it again with the same id is safe. */
+  /** `'unknown'`: it may be in the queue. Sent again with the same id it is the same task, which may run twice. */
   | { readonly accepted: 'no' | 'unknown'; readonly error: Error }
 
 /** One hand-over of a message to one worker, to be settled exactly once. Plain data. */
@@ -134,10 +134,10 @@ export interface Subscription {
 export interface QueueStats {
   readonly queue: string
   readonly ready: number
-  /** Waiting for their time. */
-  readonly delayed: number
-  /** Handed to workers, not yet settled. */
-  readonly unsettled: number
+  /** Waiting for their time; undefined: the broker does not tell. */
+  readonly delayed: number | undefined
+  /** Handed to workers, not yet settled; undefined: the broker does not tell. */
+  readonly unsettled: number | undefined
 }
 
 /** A message out of the queues, kept for a look. */

@@ -52,7 +52,7 @@ export interface LovageOptions {
   readonly queues?: readonly string[] | undefined
   /** How long a task belongs to a worker that shows no life. @default 30000 */
   readonly leaseMs?: number | undefined
-  /** How long results are kept. @default 86400000 */
+  /** How long results are kept. Not on rpc://, where the broker's policy says so. @default 86400000 */
   readonly resultExpiresMs?: number | undefined
   /** How long a stopping worker lets its tasks run on. @default 25000 */
   readonly shutdownTimeoutMs?: number | undefined

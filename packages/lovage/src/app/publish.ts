@@ -179,7 +179,10 @@ function assertAccepted(
       ? `${calls[0]?.name ?? ''} (${rejectedIds[0] ?? ''})`
       : `${failed.length} of ${calls.length} calls of ${calls[0]?.name ?? ''}`
   const accepted = failed.some(outcome => outcome.accepted === 'unknown') ? 'unknown' : 'no'
-  const verdict = accepted === 'no' ? 'not accepted' : 'perhaps not accepted; sending the same ids again is safe'
+  const verdict =
+    accepted === 'no'
+      ? 'not accepted'
+      : 'perhaps not accepted; sent again with the same id it is the same task, which may run twice'
   throw new PublishError(`${subject} ${calls.length === 1 ? 'was' : 'were'} ${verdict}: ${first.error.message}`, {
     cause: first.error,
     accepted,

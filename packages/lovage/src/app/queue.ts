@@ -7,12 +7,15 @@ import { assertText } from './options.ts'
 
 export interface Queue {
   readonly name: string
-  /** @throws {UnsupportedError} the broker cannot count. */
+  /** Of messages in it. What the broker cannot count (on RabbitMQ: what is delayed or held) is undefined, never 0. */
   stats(): Promise<QueueStats>
   /** No worker takes from it until `resume`; what runs goes on. Outlives restarts. Idempotent. */
   pause(): Promise<void>
   resume(): Promise<void>
-  /** Removes what waits, not what workers hold; how many. */
+  /**
+   * Removes what waits, not what workers hold; how many. Those tasks end REVOKED. On RabbitMQ what is delayed stays, and
+   * what was removed is never heard of again: its tasks stay PENDING.
+   */
   purge(): Promise<number>
 }
 

@@ -175,10 +175,10 @@ export interface ProgressDetails {
   readonly unit?: string | undefined
 }
 export interface RetryOptions {
-  /** @default by the task's retry policy */
+  /** @default by the task's retry policy; without one a second, doubled each time, without jitter */
   readonly countdownMs?: number | undefined
   readonly eta?: Date | undefined
-  /** @default the policy's `max` */
+  /** @default the call's own `maxRetries`, else the policy's `max`; without one 3 */
   readonly maxRetries?: number | undefined
   /** Why: what the snapshot shows meanwhile, and what is kept when the retries are used up. */
   readonly cause?: unknown
@@ -275,7 +275,8 @@ export interface Task<Name extends string = string, Run extends AnyRun = AnyRun,
   readonly name: Name
   /**
    * Resolves when the broker has taken responsibility.
-   * @throws {InvalidArgumentError | EncodeError | MessageTooLargeError} before anything is sent. @throws {PublishError}
+   * @throws {InvalidArgumentError | EncodeError | MessageTooLargeError | BrokerConnectionError} before anything is sent.
+   * @throws {PublishError}
    */
   delay(...args: Parameters<Run>): Promise<AsyncResult<ReturnType<Run>, St>>
   /** The same arguments as `delay`, in an array, then how to send them. */
@@ -336,7 +337,7 @@ export interface TaskOptions<A = never, K = never, P extends Tuple = Tuple, Sc =
   readonly acksLate?: boolean | undefined
   /** @default false */
   readonly ignoreResult?: boolean | undefined
-  /** @default the app's `resultExpiresMs` */
+  /** @default the app's `resultExpiresMs`. Not on rpc://, where the broker's policy says how long */
   readonly resultExpiresMs?: number | undefined
   /** `'private'`: what it returns is not for browsers, whatever their handles allow. */
   readonly result?: 'private' | undefined

@@ -42,7 +42,7 @@ async function runPurge({ options, terminal }: Invocation<Options>): Promise<num
       all.map(({ queue }) => queue),
     )
     const chosen = all.filter(({ queue }) => options.queues?.includes(queue) ?? true)
-    const waiting = chosen.map(({ queue, ready, delayed }) => ({ queue, count: ready + delayed }))
+    const waiting = chosen.map(({ queue, ready, delayed = 0 }) => ({ queue, count: ready + delayed }))
     const total = waiting.reduce((sum, { count }) => sum + count, 0)
     const report = options.json === true ? jsonReport(waiting, terminal) : textReport(waiting, terminal)
     if (options.dryRun === true || total === 0) return report.nothingDone(total)

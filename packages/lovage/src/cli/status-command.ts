@@ -72,10 +72,15 @@ export function queueTable(queues: readonly QueueStats[], paint: Terminal['paint
   const rows = queues.map(({ queue, ready, delayed, unsettled }) => [
     printableLine(queue),
     String(ready),
-    String(delayed),
-    String(unsettled),
+    countText(delayed),
+    countText(unsettled),
   ])
   return table([['QUEUE', 'READY', 'DELAYED', 'RUNNING'], ...rows], headed(paint))
+}
+
+/** What the broker does not tell is not 0. */
+function countText(count: number | undefined): string {
+  return count === undefined ? '?' : String(count)
 }
 
 /** The first row is the head. */

@@ -1,5 +1,5 @@
 /**
- * Named places where a process may be made to die, freeze or throw: RELIABILITY's P, W, S and B points in the real code.
+ * Named places where a process may be made to die, freeze or throw, in the code that ships.
  * `LOVAGE_CRASH_AT=W7:3:kill` acts on the third passage of W7, `W7:3+:throw` on that and every later one. Each thread
  * counts its own passages. Unset, a crash point is one comparison.
  */

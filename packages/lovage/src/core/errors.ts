@@ -120,7 +120,7 @@ export class PublishError extends LovageError {
   static readonly code: string = 'E_PUBLISH'
   override readonly code: string = 'E_PUBLISH'
   override readonly retryable: boolean = true
-  /** `'no'`: certainly not queued. `'unknown'`: it may be; a repeat with the same id is safe. */
+  /** `'no'`: certainly not queued. `'unknown'`: it may be; sent again with the same id it is the same task, which may run twice. */
   readonly accepted: 'no' | 'unknown'
   /** Of a batch: the ids that were taken, and those that were not. */
   readonly acceptedIds: readonly string[]

@@ -117,7 +117,7 @@ const disabledMessage =
   'are. A task that needs none is defined with ignoreResult: true'
 
 function comingMessage(scheme: string): string {
-  return `The driver for ${comingDrivers[scheme] ?? scheme} (${scheme}:) comes next and is not in this version. Use sqlite: now; changing the URL later is all it takes`
+  return `The driver for ${comingDrivers[scheme] ?? scheme} (${scheme}:) comes next and is not in this version. Use sqlite: (one machine) or amqp: (RabbitMQ; results are kept there too) now; changing the URL later is all it takes`
 }
 
 function celeryOnlyMessage(url: string): string {

@@ -31,7 +31,7 @@ import type { WebLimits } from './web-limits.ts'
 export interface TaskRoutesOptions {
   /** Where the routes are mounted; stripped when the request still has it. @default '/tasks' */
   readonly basePath?: string | undefined
-  /** 32 bytes at least; several: the first signs, all verify. @default LOVAGE_SECRET, else a key kept in the embedded store */
+  /** 32 bytes at least; several: the first signs, all verify. @default LOVAGE_SECRET, else a key that the app's own driver keeps; in production that is the embedded one's alone */
   readonly secret?: string | readonly string[] | undefined
   /**
    * For apps with a session: what this request may do with that task; `true` is everything, `false` reads as 404. Asked

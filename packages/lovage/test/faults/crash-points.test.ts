@@ -1,5 +1,5 @@
 /**
- * RELIABILITY b.3, the rows of the worker, on every driver: a worker that dies, freezes or throws at a named point, a
+ * The crash points of the worker, on every driver: a worker that dies, freezes or throws at a named point, a
  * healthy one beside it, and what is promised seen from outside: states, effects, and what is left in the queue.
  */
 import { beforeAll, describe, expect, test } from 'vitest'

@@ -1,5 +1,5 @@
 /**
- * RELIABILITY b.3, the rows of whoever sends, on every driver: it dies, freezes or throws at a named point. What is in
+ * The crash points of whoever sends, on every driver: it dies, freezes or throws at a named point. What is in
  * the queue then is what it was told, nothing accepted is lost, nothing refused runs, and sending the same again is safe.
  */
 import { beforeAll, describe, expect, test } from 'vitest'

@@ -1,5 +1,5 @@
 /**
- * RELIABILITY b.3, the row of the web process, on every driver: it dies, freezes or throws while it writes a stream. The
+ * The crash point of the web process, on every driver: it dies, freezes or throws while it writes a stream. The
  * page goes on at another process, and nobody is told a state that is older than one they know.
  */
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** What must hold in every history: RELIABILITY's invariants, each a function of the books that says what is wrong, or nothing. */
+/** What must hold in every history: the invariants, each a function of the books that says what is wrong, or nothing. */
 import type { Delivery, ParkedMessage, SettleOutcome } from '../../src/broker.ts'
 import type { StoredState } from '../../src/core/record.ts'
 import { decodeTaskHeaders } from '../../src/protocol/task-message.ts'

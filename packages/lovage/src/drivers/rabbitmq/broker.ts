@@ -204,7 +204,7 @@ export class RabbitBroker implements Broker {
       const what = `count what waits in "${queue}"`
       return await this.#session.publishing.withChannel(what, async c => (await c.checkQueue(queue)).messageCount)
     })
-    return { queue, ready: ready ?? 0, delayed: 0, unsettled: 0 }
+    return { queue, ready: ready ?? 0, delayed: undefined, unsettled: undefined }
   }
 
   async purge(queue: string): Promise<number> {

@@ -149,7 +149,7 @@ export class CrashScene implements AsyncDisposable {
 
   /** Messages in the queue, whoever holds them. */
   async left(): Promise<number> {
-    const { ready, delayed, unsettled } = await (await this.backend()).broker.stats(queue)
+    const { ready, delayed = 0, unsettled = 0 } = await (await this.backend()).broker.stats(queue)
     const told = ready + delayed + unsettled
     return told === 0 && this.#place.left !== undefined ? await this.#place.left(queue) : told
   }

@@ -1,4 +1,4 @@
-/** RELIABILITY b.3 as a table: the places where a process dies, freezes or throws, and which of them a driver has. */
+/** A table: the places where a process dies, freezes or throws, and which of them a driver has. */
 import type { CrashAction, CrashPointName } from '../../../src/core/crash-point.ts'
 import { crashDrivers, type CrashDriver, type Facts } from './crash-drivers.ts'
 import { isLong } from './until.ts'
