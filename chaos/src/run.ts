@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Lovage } from 'lovage'
+import type { QueueStats } from 'lovage'
 import { internals } from '../../packages/lovage/src/app/internals.ts'
 import type { StoredState } from '../../packages/lovage/src/core/record.ts'
 import type { FinalState, Histories } from './checkers/histories.ts'
@@ -78,7 +79,7 @@ async function runFleet({ settings, driver, project, running, fleet, say }: Part
     await fleet.start()
     await new FaultMaker({ settings, fleet, running, random: seededRandom(settings.seed), say }).run()
     fleet.note('drain')
-    const left = (): Promise<Left> => running.left?.() ?? app.queue('celery').stats()
+    const left = async (): Promise<Left> => (await running.left?.()) ?? counted(await app.queue('celery').stats())
     const troubles = [...(await drain({ left, fleet, say })), ...((await running.examine?.()) ?? [])]
     const histories = await gather(app, project, fleet)
     return judge({ histories, troubles, settings, driver })
@@ -136,4 +137,11 @@ function toFinal({ state, value = '', readyAt }: StoredState): FinalState {
     ...(readyAt === undefined ? {} : { readyAt }),
     ...(isError && value !== '' ? { error: (JSON.parse(value) as { type: string }).type } : {}),
   }
+}
+
+/** @throws {Error} the broker does not tell all: a drain of what nobody sees would prove nothing. */
+function counted({ ready, delayed, unsettled }: QueueStats): Left {
+  if (delayed === undefined || unsettled === undefined)
+    throw new Error('the broker cannot count: its driver needs left()')
+  return { ready, delayed, unsettled }
 }

@@ -60,6 +60,8 @@ export class ControlLog {
   #reader: { readonly link: Link; readonly channel: Channel } | undefined
   /** Grows with each link, and with the end: who follows for an older one gives up. */
   #turn = 0
+  /** Monotonic ms: when the reader began, or had something last. */
+  #heardAt = 0
   /** Settled when everything has been read for the first time; undefined: it has been, or nobody waits for it. */
   #firstRead: PromiseWithResolvers<void> | undefined
   /** Why the stream could not be read the last time. */
@@ -177,6 +179,7 @@ export class ControlLog {
     if (!this.#waiting.has(entry.nonce)) return
     // once may be the broker's slowness; a channel that drops what it confirms is not mended by waiting
     if (attempt > 2) this.#publisher.renew()
+    if (attempt > 3) this.#readAnewIfSilent()
     try {
       await this.#publisher.publish([outgoing])
     } catch (error) {
@@ -232,10 +235,21 @@ export class ControlLog {
       // null: it was deleted, or its process has died
       message === null ? onEnd() : this.#receive(channel, message)
     await channel.consume(controlStream, onMessage, first)
+    this.#heardAt = this.#session.consuming.clock.monotonic()
+  }
+
+  /** What was written and confirmed over another channel has not come, nor anything else: the reader is deaf. */
+  #readAnewIfSilent(): void {
+    const reader = this.#reader
+    const now = this.#session.consuming.clock.monotonic()
+    if (reader === undefined || now - this.#heardAt < readBackMs) return
+    this.#heardAt = now
+    void closeChannel(reader.channel)
   }
 
   #receive(channel: Channel, message: ConsumeMessage): void {
     if (this.#reader?.channel !== channel) return
+    this.#heardAt = this.#session.consuming.clock.monotonic()
     const entry = parseEntry(message.content)
     const offset = Number(message.properties.headers?.['x-stream-offset'] ?? 0)
     if (message.fields.deliveryTag % (window / 5) === 0 || this.#waiting.size > 0) channel.ack(message, true)
