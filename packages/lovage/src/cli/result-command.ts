@@ -86,7 +86,7 @@ export function addRevokeCommand(program: Command): void {
     .command('revoke')
     .description('Keep a task from starting, or tell it to stop; with --terminate end it by force')
     .argument('<ids...>', 'ids of tasks')
-    .option('--terminate', 'end it by force when it has not stopped after 2s')
+    .option('--terminate', 'end it by force when it has not stopped after 1.5s')
     .option('--json', 'one JSON object per line')
   examples(command, [
     ['lovage revoke 01a2…', 'it will not start; when it runs, its signal aborts'],

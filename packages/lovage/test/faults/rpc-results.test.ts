@@ -4,16 +4,14 @@ import { fileURLToPath } from 'node:url'
 import { connect } from 'amqplib'
 import type { ConfirmChannel } from 'amqplib'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
+import { frameFilter } from '../../../../test-support/amqp-frames.ts'
 import type { Frame } from '../../../../test-support/amqp-frames.ts'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import type { RabbitServer } from '../../../../test-support/rabbitmq-server.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
-import type { Filter } from '../../../../test-support/tcp-proxy.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
 import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RpcResults } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
-import type { RpcOptions } from '../../src/drivers/rabbitmq/results/rpc-results.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
 import { isNewer } from '../../src/core/states.ts'
 import type { StateVersion } from '../../src/core/states.ts'
@@ -122,29 +120,6 @@ describe.skipIf(!hasRabbit)('rpc:// results', { timeout: isLong ? 600_000 : 120_
     expect((await reader.getMany(ids)).map(({ kind }) => kind)).toEqual(['state', 'state'])
   })
 
-  test('a relay whose stream has gone deaf reads it anew', async () => {
-    const { url, deafen } = await throughDeafening(await freshUrl())
-    const relay = await openStore(url)
-    await relay.put(record('task', 'STARTED'))
-    deafen()
-    await relay.put(record('task', 'PROGRESS'))
-    expect(await relay.get('task', { isFresh: true })).toMatchObject({ state: { state: 'PROGRESS' } })
-  })
-
-  test('who only watches, and whose stream has gone deaf, is told all the same', async () => {
-    const direct = await freshUrl()
-    const relay = await openStore(direct)
-    await relay.put(record('task', 'STARTED'))
-    const { url, deafen } = await throughDeafening(direct)
-    const watcher = await openStore(url, { quietMs: 500 })
-    const seen: string[] = []
-    await watcher.watch(['task'], { onState: ({ state }) => void seen.push(state) })
-    deafen()
-    await relay.put(record('task', 'SUCCESS'))
-    await until('the end', () => seen.includes('SUCCESS'))
-    expect(seen).toEqual(['STARTED', 'SUCCESS'])
-  })
-
   test('processes that are asked in turn never answer with an earlier state', async () => {
     const url = await freshUrl()
     const stores = await Promise.all([openStore(url), openStore(url), openStore(url)])
@@ -208,17 +183,6 @@ describe.skipIf(!hasRabbit)('coordination', { timeout: 120_000 }, () => {
     }
     isOver = true
     await writing
-    expect(await coordination.get('key')).toBe('value')
-  })
-
-  test('reads its stream anew when it has gone deaf', async () => {
-    const { url, deafen } = await throughDeafening(await freshUrl())
-    const connection = openRabbit(url)
-    onTestFinished(() => connection.close())
-    const { coordination } = connection
-    await coordination.open()
-    deafen()
-    await coordination.put('key', 'value', 60_000)
     expect(await coordination.get('key')).toBe('value')
   })
 
@@ -316,37 +280,9 @@ async function start(count: number, role: string, url: string): Promise<[Child, 
   return children as [Child, ...Child[]]
 }
 
-/** Through a proxy: after `deafen`, the channel that a stream's next message comes to hears nothing of it any more. */
-async function throughDeafening(direct: string): Promise<{ readonly url: string; readonly deafen: () => void }> {
-  let isArmed = false
-  const createFilter = (): Filter => {
-    const [deaf, swallowing] = [new Set<number>(), new Set<number>()]
-    return frameFilter((frame, direction) => {
-      if (direction === 'to-server' || frame.type === 8) return true
-      const { type, channel } = frame
-      if (type === 1) {
-        const isOfStream = isDelivery(frame) && /lovage\.(results|control)/.test(frame.payload.toString('latin1'))
-        if (isOfStream && isArmed) deaf.add(channel)
-        if (isOfStream) isArmed = false
-        // another channel under the same number
-        if (frame.payload.readUInt32BE(0) === channelOpenOk) deaf.delete(channel)
-        if (isOfStream && deaf.has(channel)) swallowing.add(channel)
-        else swallowing.delete(channel)
-      }
-      return !swallowing.has(channel)
-    })()
-  }
-  const proxy = await new TcpProxy(Number(new URL(direct).port), { createFilter }).listen()
-  onTestFinished(() => proxy[Symbol.asyncDispose]())
-  return { url: direct.replace(/:\d+\//, `:${proxy.port}/`), deafen: () => void (isArmed = true) }
-}
-
-/** Class 20, method 11. */
-const channelOpenOk = (20 << 16) | 11
-
-async function openStore(url: string, options: Partial<RpcOptions> = {}): Promise<RpcResults> {
+async function openStore(url: string): Promise<RpcResults> {
   const session = new RabbitSession(parseLocation(url))
-  const results = new RpcResults(session, { app, ...options })
+  const results = new RpcResults(session, { app })
   await results.open()
   onTestFinished(async () => {
     await results.close()

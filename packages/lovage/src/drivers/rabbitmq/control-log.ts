@@ -35,6 +35,8 @@ const refreshBytes = 6_000_000
 const confirmMs = 1000
 /** An entry that is not read back so long after its confirm, or the wait for it, is written again. */
 const readBackMs = 1000
+/** The channel that entries are written over is given up no oftener. */
+const renewMs = 3000
 const deadlineMs = 10_000
 const sweepMs = 500
 const retryMs = 500
@@ -51,6 +53,8 @@ export class ControlLog {
   readonly #session: RabbitSession
   /** Of its own: its channel may have to be given up. */
   readonly #publisher: Publisher
+  /** Monotonic ms. */
+  #renewedAt = -Infinity
   readonly #onChanges: (changes: readonly KeyChange[]) => void
   #state: ControlState = new ControlState()
   /** By nonce: written, or to be written, and not yet read. */
@@ -60,8 +64,6 @@ export class ControlLog {
   #reader: { readonly link: Link; readonly channel: Channel } | undefined
   /** Grows with each link, and with the end: who follows for an older one gives up. */
   #turn = 0
-  /** Monotonic ms: when the reader began, or had something last. */
-  #heardAt = 0
   /** Settled when everything has been read for the first time; undefined: it has been, or nobody waits for it. */
   #firstRead: PromiseWithResolvers<void> | undefined
   /** Why the stream could not be read the last time. */
@@ -171,22 +173,33 @@ export class ControlLog {
 
   // ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
-  /** Again and again, until it has been read or nobody waits for it any more. */
-  async #write(entry: ControlEntry, attempt = 1): Promise<void> {
+  /**
+   * Again and again, until it has been read or nobody waits for it any more.
+   * @param vain how often it was sent and did not come back
+   */
+  async #write(entry: ControlEntry, vain = 0): Promise<void> {
     const { clock } = this.#session.publishing
     const body = Buffer.from(JSON.stringify(entry))
     const outgoing = { exchange: '', routingKey: controlStream, body, properties: { contentType: 'application/json' } }
     if (!this.#waiting.has(entry.nonce)) return
-    // once may be the broker's slowness; a channel that drops what it confirms is not mended by waiting
-    if (attempt > 2) this.#publisher.renew()
-    if (attempt > 3) this.#readAnewIfSilent()
+    // once may be the broker's slowness; a channel that drops what it takes is not mended by waiting
+    if (vain > 1) this.#renewPublisher()
     try {
-      await this.#publisher.publish([outgoing])
+      const [outcome] = await this.#publisher.publish([outgoing])
+      if (!this.#waiting.has(entry.nonce)) return
+      const isSent = outcome?.accepted !== 'no'
+      clock.after(readBackMs, () => void this.#write(entry, vain + (isSent ? 1 : 0)), { ref: false })
     } catch (error) {
-      return this.#waiting.get(entry.nonce)?.reject(coerceError(error))
+      this.#waiting.get(entry.nonce)?.reject(coerceError(error))
     }
-    if (this.#waiting.has(entry.nonce))
-      clock.after(readBackMs, () => void this.#write(entry, attempt + 1), { ref: false })
+  }
+
+  /** All entries share its channel, and a new one is given time to open and to be of use. */
+  #renewPublisher(): void {
+    const now = this.#session.publishing.clock.monotonic()
+    if (now - this.#renewedAt < renewMs) return
+    this.#renewedAt = now
+    this.#publisher.renew()
   }
 
   // ── reading ───────────────────────────────────────────────────────────────────────────────────────
@@ -235,21 +248,10 @@ export class ControlLog {
       // null: it was deleted, or its process has died
       message === null ? onEnd() : this.#receive(channel, message)
     await channel.consume(controlStream, onMessage, first)
-    this.#heardAt = this.#session.consuming.clock.monotonic()
-  }
-
-  /** What was written and confirmed over another channel has not come, nor anything else: the reader is deaf. */
-  #readAnewIfSilent(): void {
-    const reader = this.#reader
-    const now = this.#session.consuming.clock.monotonic()
-    if (reader === undefined || now - this.#heardAt < readBackMs) return
-    this.#heardAt = now
-    void closeChannel(reader.channel)
   }
 
   #receive(channel: Channel, message: ConsumeMessage): void {
     if (this.#reader?.channel !== channel) return
-    this.#heardAt = this.#session.consuming.clock.monotonic()
     const entry = parseEntry(message.content)
     const offset = Number(message.properties.headers?.['x-stream-offset'] ?? 0)
     if (message.fields.deliveryTag % (window / 5) === 0 || this.#waiting.size > 0) channel.ack(message, true)

@@ -30,7 +30,7 @@ const rows: readonly (readonly [name: string, of: (driver: Declared) => string])
   ['delay by the broker', ({ broker }) => (broker.delay === 'seconds' ? 'in whole seconds' : yesNo(broker.delay))],
   ['priorities', ({ broker }) => (broker.priorities === 0 ? 'no' : `0 to ${broker.priorities}`)],
   ['publishing in your own transaction', ({ broker }) => yesNo(broker.transactions)],
-  ['queue lengths', ({ broker }) => yesNo(broker.counts)],
+  ['what is delayed or held, counted', ({ broker }) => yesNo(broker.counts)],
   ['results, compared in one step', ({ results }) => yesNo(results.conditional)],
   ['results, read by id', ({ results }) => yesNo(results.pointRead)],
   ['results, kept', ({ results }) => retentions[results.retention]],

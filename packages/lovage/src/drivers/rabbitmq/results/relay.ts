@@ -100,7 +100,7 @@ export class Relay {
 
   /** Resolves when the channel is closed. */
   async #consume(link: Link): Promise<void> {
-    const { queues, connection, projection, tail, publisher, markInbox } = this.#parts
+    const { queues, connection, projection, publisher, markInbox } = this.#parts
     const { promise: closed, resolve: onClose } = Promise.withResolvers<void>()
     this.#endShift = onClose
     const channel = await link.channel(() => onClose())
@@ -111,7 +111,6 @@ export class Relay {
         projection,
         publisher,
         takeOver: token => this.#takeOver(link, token),
-        onUnread: () => tail.renewIfSilent(),
         markInbox,
       },
       channel,

@@ -50,8 +50,6 @@ export interface RpcOptions {
   readonly lookBack?: number | undefined
   /** How long a look-up waits for the relay before it answers with what is known here. @default 5000 */
   readonly relayTimeoutMs?: number | undefined
-  /** After how long without anything new it is asked, for those who watch, whether there is anything. @default 30000 */
-  readonly quietMs?: number | undefined
 }
 
 const openTimeoutMs = 10_000
@@ -91,7 +89,6 @@ export class RpcResults implements ResultStore {
   readonly #fences: Shared<void>
   readonly #lookBack: number
   readonly #relayTimeoutMs: number
-  readonly #quietMs: number
   readonly #endings: (() => void)[] = []
   #puts: Waiting[] = []
   /** Of this process's marks. */
@@ -111,7 +108,6 @@ export class RpcResults implements ResultStore {
     this.replyTo = queues.inbox
     this.#lookBack = options.lookBack ?? 50_000
     this.#relayTimeoutMs = options.relayTimeoutMs ?? 5000
-    this.#quietMs = options.quietMs ?? 30_000
     this.#projection = new Projection(options.limits)
     const { location, publishing, publisher } = session
     const name = `lovage ${process.pid}@${hostname()} reads results`
@@ -254,8 +250,6 @@ export class RpcResults implements ResultStore {
 
   async #open({ signal }: OpenOptions): Promise<void> {
     const { publishing } = this.#session
-    const checks = this.#reading.clock.every(this.#quietMs, () => this.#checkQuiet())
-    this.#endings.push(() => checks.cancel())
     await Promise.all([this.#session.open({ signal }), this.#reading.open({ signal })])
     this.#endings.push(
       publishing.onConnect(link => this.#declare(link)),
@@ -283,12 +277,6 @@ export class RpcResults implements ResultStore {
     const news = this.#projection.apply(offset, message)
     this.#relay.onStream(offset, message)
     for (const state of news) this.#watches.tell(state)
-  }
-
-  /** Nobody who only watches would hear of a stream that has gone deaf. */
-  #checkQuiet(): void {
-    if (this.#state !== 'open' || this.#watches.isEmpty || !this.#tail.isQuiet(this.#quietMs)) return
-    void this.#sync().catch(() => undefined)
   }
 
   /** Waits until all that was in the inbox by now was read here. Gives a reason when that cannot be had: the broker's. */

@@ -35,8 +35,6 @@ export interface ShiftParts {
   readonly publisher: Publisher
   /** Has everything read that is in the stream now; resolves to the term this process begins with that. */
   readonly takeOver: (token: string) => Promise<number>
-  /** What was written twice has not been read. */
-  readonly onUnread: () => void
   /** Puts a mark at the inbox's end. */
   readonly markInbox: (token: string) => Promise<void>
 }
@@ -323,7 +321,6 @@ export class Shift {
     )
     // once may be the broker's slowness; a channel that drops what it confirms is not mended by waiting
     if (overdue.some(({ sendCount }) => sendCount > 1)) this.#parts.publisher.renew()
-    if (overdue.some(({ sendCount }) => sendCount > 2)) this.#parts.onUnread()
     for (const unread of overdue) void this.#send(unread)
   }
 

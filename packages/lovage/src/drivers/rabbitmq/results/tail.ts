@@ -30,8 +30,6 @@ const firstPauseMs = 20
 const longestPauseMs = 1000
 /** A link that comes later is told of by its set-up. */
 const longestWaitMs = 60_000
-/** A channel that brings nothing for so long, though something is there, is deaf. */
-const silentMs = 1000
 
 interface Waiter {
   readonly position: number
@@ -49,8 +47,6 @@ export class Tail {
   #channel: Channel | undefined
   readonly #over = new AbortController()
   #unacked = 0
-  /** Monotonic ms: when the channel began, or brought something last. */
-  #heardAt = 0
   readonly #waiters = new Set<Waiter>()
 
   constructor(parts: TailParts) {
@@ -94,27 +90,13 @@ export class Tail {
     const timer: Timer = clock.after(timeoutMs, () =>
       reject(new BrokerTimeoutError(`The stream "${this.#parts.queues.stream}" was not read within ${timeoutMs} ms`)),
     )
-    const checks = clock.every(silentMs, () => this.renewIfSilent())
     this.#waiters.add(waiter)
     try {
       await promise
     } finally {
       timer.cancel()
-      checks.cancel()
       this.#waiters.delete(waiter)
     }
-  }
-
-  /** Whether nothing has come for so long. */
-  isQuiet(forMs: number): boolean {
-    return this.#parts.connection.clock.monotonic() - this.#heardAt >= forMs
-  }
-
-  /** Something is there to be read: a channel that brings nothing is given up for another one. */
-  renewIfSilent(): void {
-    if (this.#channel === undefined || !this.isQuiet(silentMs)) return
-    this.#heardAt = this.#parts.connection.clock.monotonic()
-    void closeChannel(this.#channel)
   }
 
   /** Reads nothing more. The channel ends with its connection. */
@@ -164,14 +146,12 @@ export class Tail {
       { arguments: { 'x-stream-offset': wanted } },
     )
     isConsuming = true
-    this.#heardAt = this.#parts.connection.clock.monotonic()
     if (this.#state === 'closed') await closeChannel(channel)
     else if (this.#channel !== channel) throw new Error('The channel was closed at once')
   }
 
   #take(message: ConsumeMessage, wanted: number): void {
     const offset = offsetOf(message)
-    this.#heardAt = this.#parts.connection.clock.monotonic()
     if (offset < wanted && wanted > this.#from) return this.#restart()
     if (offset < this.#next) return
     this.#next = offset + 1

@@ -25,10 +25,6 @@ export interface StartedWatch {
 export class Watches {
   readonly #byId = new Map<string, Set<Watch>>()
 
-  get isEmpty(): boolean {
-    return this.#byId.size === 0
-  }
-
   add(ids: readonly string[], options: WatchOptions, find: Find): StartedWatch {
     const watch: Watch = { ...options, ids: new Set(ids), isOpen: false, ended: new Set() }
     for (const id of watch.ids) {
