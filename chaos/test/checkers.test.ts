@@ -236,6 +236,15 @@ describe('once', () => {
     expect(check({ effects: twice, faults: killed, isAtomic: false })).toHaveLength(1)
   })
 
+  test('an end on its way through a relay is not stored before its frozen worker goes on', () => {
+    const effects = [effect('start', 'a'), effect('end', 'a', { at: 3000 }), effect('start', 'a', { pid: 2, at: 6000 })]
+    const faults = [fault('freeze', 1, 20), fault('thaw', 1, 2900), fault('freeze', 1, 3300), fault('thaw', 1, 7000)]
+    const histories = { effects, faults, finals: finals({ a: success(3000) }) }
+    expect(check({ ...histories, isAtomic: false })).toEqual([])
+    expect(check(histories)).toEqual(['ran after its end'])
+    expect(check({ ...histories, faults: faults.slice(0, 2), isAtomic: false })).toEqual(['ran after its end'])
+  })
+
   test('what has ended does not run again', () => {
     const faults = [fault('kill', 1, 20)]
     expect(check({ effects: twice, faults, finals: finals({ a: success(29) }) })).toEqual(['ran after its end'])

@@ -12,7 +12,9 @@ const revokeMs = 500
 /** Between the look at the clock and the task's own first line. */
 const startMs = 100
 /** Between the instant that an end is given and its COMMIT. */
-const writeMs = 200
+const commitMs = 200
+/** And until it has gone through an inbox and a relay, which has to read it back. */
+const relayMs = 2000
 /** A late result of one that was frozen is known to the others by then: they look when they are handed the task. */
 const knownMs = 1000
 /** What is suspected of its workers' deaths is looked up before a process of its own is started for it. */
@@ -41,13 +43,15 @@ export function checkOnceRules(histories: Histories): Once {
   const starts = histories.effects.filter(({ k }) => k === 'start').sort((a, b) => a.at - b.at)
   const violations: Violation[] = []
   const mayBeSentTwice = !histories.isAtomic
+  const writeMs = histories.isAtomic ? commitMs : relayMs
   let excused = 0
   for (const [id, runs] of groupBy(starts, effect => effect.id)) {
     const add = (rule: string, what: string): number => violations.push({ rule, id, what })
     const someoneWasFrozen = runs.some(({ pid, at }) => facts.impairments.wasFrozen(pid, at, Infinity))
     for (const run of runs) {
       checkStart(run, facts, add)
-      const readyAt = writtenAt(facts.finals.get(id)?.readyAt, ends.get(id) ?? [], facts.impairments)
+      const end = { readyAt: facts.finals.get(id)?.readyAt, writeMs }
+      const readyAt = writtenAt(end, ends.get(id) ?? [], facts.impairments)
       if (run.at <= readyAt) continue
       if (someoneWasFrozen && couldNotKnow(run, readyAt, facts.impairments)) excused++
       else add('ran after its end', `${describe(run)}, stored at ${readyAt}`)
@@ -85,7 +89,11 @@ function checkStart(run: EffectLine, facts: Facts, add: (rule: string, what: str
 }
 
 /** A worker that was frozen when it had decided on the end wrote it when it went on. */
-function writtenAt(readyAt = Infinity, ends: readonly EffectLine[], impairments: Impairments): number {
+function writtenAt(
+  { readyAt = Infinity, writeMs }: { readonly readyAt: number | undefined; readonly writeMs: number },
+  ends: readonly EffectLine[],
+  impairments: Impairments,
+): number {
   const writer = ends.findLast(({ at }) => at <= readyAt)
   if (writer === undefined) return readyAt
   return Math.max(readyAt, impairments.frozenUntil(writer.pid, { from: writer.at, to: readyAt + writeMs }))
