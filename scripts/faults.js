@@ -11,8 +11,8 @@ Breaks things and looks what becomes of the tasks: every test of packages/lovage
   --fault N    only the tests of one fault, by its number in docs/faults.md
   --only TEXT  only tests whose name holds TEXT
 
-Some need root, strace, libfaketime, Python with Celery or RabbitMQ, on Linux; without them they are skipped, and say so. With CI set, what is
-missing is installed, or the run fails. It takes some twenty minutes.
+Some need root, strace, libfaketime, Python with Celery or RabbitMQ, on Linux; without them they are skipped, and say
+so. With CI set, what is missing is installed, or the run fails. It takes about half an hour.
 Exit code: 0 when all passed, 1 when one did not or none was run, 64 for a wrong option, 128 and its
 number for a signal.`
 

@@ -211,7 +211,10 @@ export interface Broker {
   /** The queues there are. */
   queues(): Promise<readonly string[]>
   stats(queue: string): Promise<QueueStats>
-  /** Removes what is ready, and what is delayed where that is in the queue, not what is held; how many. Their records become REVOKED where `atomicSettle`. */
+  /**
+   * Removes what is ready, and what is delayed where that is in the queue, not what is held; how many. Their records
+   * become REVOKED where `atomicSettle`.
+   */
   purge(queue: string): Promise<number>
   /** Idempotent. What is held and unsettled becomes available to others at once; leaves no timer, thread or file handle. */
   close(): Promise<void>

@@ -87,7 +87,7 @@ async function supervise(project: Project, count: number): Promise<Child[]> {
   const done = until(
     `the end of ${count} tasks`,
     async () => {
-      const { ready, delayed = 0, unsettled = 0 } = await queue.stats()
+      const { ready, delayed = NaN, unsettled = NaN } = await queue.stats()
       return ready + delayed + unsettled === 0
     },
     { timeoutMs: 1_100_000, everyMs: 50, last: () => workers.at(-1)?.output.slice(-5000) ?? '' },

@@ -169,7 +169,7 @@ describe('fault 37: two processes, killed again and again', { timeout: 120_000 }
       return lookup.kind === 'state' && lookup.state.state === 'SUCCESS'
     }
     while (true) {
-      const { ready, unsettled = 0 } = await connection.broker.stats('queue')
+      const { ready, unsettled = NaN } = await connection.broker.stats('queue')
       if (ready + unsettled === 0) break
       await sleep(systemClock, 20)
     }

@@ -49,7 +49,7 @@ export class Cluster {
   }
 
   get size(): number {
-    const { ready, delayed = 0, unsettled = 0 } = queues.queueStats(this.#queue, queueName)
+    const { ready, delayed = NaN, unsettled = NaN } = queues.queueStats(this.#queue, queueName)
     return ready + delayed + unsettled
   }
 
