@@ -1,9 +1,11 @@
-"""Publishes as many tasks as it is told, and writes down each attempt before and what was acknowledged after."""
+"""Publishes until as many tasks wait as it is told; writes down each attempt before and what was acknowledged after."""
 import json
 import os
 import sys
 import time
 import uuid
+
+import redis
 
 from tasks import quick
 
@@ -22,4 +24,4 @@ def main(count):
             write(k="ok", id=task_id)
 
 
-main(int(sys.argv[1]))
+main(int(sys.argv[1]) - redis.Redis.from_url(os.environ["CHAOS_REDIS"]).llen("celery"))
