@@ -107,7 +107,7 @@ export class Mailbox {
       return await Promise.race([promise, asking])
     } finally {
       this.#waiting.delete(number)
-      pauses.abort()
+      pauses.abort(answered)
       release()
     }
   }
@@ -200,6 +200,9 @@ export class Mailbox {
       this.#waiting.get(number)?.resolve(answer)
   }
 }
+
+/** Made once: an exception for each question costs a hundredth of a busy worker's time. */
+const answered = new Error('It was answered')
 
 const missing: PublishOutcome = { accepted: 'unknown', error: new Error('The publisher gave no outcome') }
 
