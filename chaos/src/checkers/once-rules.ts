@@ -111,9 +111,12 @@ function hasCause(before: EffectLine, after: EffectLine, impairments: Impairment
   )
 }
 
-/** Whoever ran the attempt before may have sent this one and died before that was acknowledged: somebody sends it again. */
+/**
+ * Whoever ran an attempt before may have sent the next one and died before that was acknowledged: somebody sends it again,
+ * and each of the two may send the one after it.
+ */
 function wasSentTwice({ retries, at }: EffectLine, runs: readonly EffectLine[], { impairments }: Facts): boolean {
-  const earlier = runs.filter(run => run.retries === retries - 1 && run.at <= at)
+  const earlier = runs.filter(run => run.retries < retries && run.at <= at)
   return earlier.some(run => impairments.wasDisturbed(run.pid, run.at, at))
 }
 

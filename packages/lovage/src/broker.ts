@@ -118,6 +118,8 @@ export interface ConsumeOptions {
   readonly consumer: string
   /** Called with every batch. Its throw is a bug and closes the subscription. */
   readonly onDeliveries: (batch: readonly Delivery[]) => void
+  /** Nothing comes for now, and why; the driver sees to it by itself. Undefined: it comes again. */
+  readonly onInterruption?: ((reason: Error | undefined) => void) | undefined
   /** The subscription ended by itself: the broker is gone for good. */
   readonly onEnd?: ((error: Error) => void) | undefined
 }

@@ -10,6 +10,7 @@ export interface ConsumerOptions {
   readonly node: string
   readonly prefetch: number
   readonly onDeliveries: (batch: readonly Delivery[]) => void
+  readonly onInterruption: (reason: Error | undefined) => void
   readonly onEnd: (error: Error) => void
 }
 
@@ -23,9 +24,10 @@ export class Consumer {
   }
 
   async start(): Promise<void> {
-    const { backend, queues, node, prefetch, onDeliveries, onEnd } = this.#options
+    const { backend, queues, node, prefetch, onDeliveries, onInterruption, onEnd } = this.#options
     // nothing is fetched before it is known which queues are paused
-    const subscription = await backend.broker.consume(queues, { prefetch: 0, consumer: node, onDeliveries, onEnd })
+    const told = { onDeliveries, onInterruption, onEnd }
+    const subscription = await backend.broker.consume(queues, { prefetch: 0, consumer: node, ...told })
     this.#subscription = subscription
     try {
       crashPoint('W1')

@@ -24,6 +24,7 @@ import { Marks, type MarksOptions, type Stopping } from './marks.ts'
 import { Outcome } from './outcome.ts'
 import { cameWithRecord, createRun, recordBase, sawStored, unreadable, type Run, type RunnableTask } from './run.ts'
 import { repliesTo, replyAddress } from './replies.ts'
+import { dispositionOf } from './settlement.ts'
 import { Settler } from './settler.ts'
 import type { Sender } from './successors.ts'
 import { Throughput, tickMs } from './throughput.ts'
@@ -70,7 +71,10 @@ export class Executor {
   readonly #settler: Settler
   readonly #marks: Marks
   readonly #due: DueQueue<Run>
-  #heldCount = 0
+  readonly #held = new Set<Run>()
+  /** By task, the one of them that goes on; others of the same attempt wait for its end. */
+  readonly #firsts = new Map<string, Run>()
+  readonly #twins = new Map<Run, readonly Run[]>()
   /** Of those, how many have run, or never will, and wait for their end to be stored. */
   #settlingCount = 0
   readonly #backlog: Run[] = []
@@ -105,7 +109,7 @@ export class Executor {
 
   /** Deliveries not yet settled. */
   get heldCount(): number {
-    return this.#heldCount
+    return this.#held.size
   }
 
   get runningCount(): number {
@@ -135,7 +139,10 @@ export class Executor {
   /** Gives back all that does not run yet, and whatever arrives from now on. */
   returnUnstarted(): void {
     if (this.#stopping === 'no') this.#stopping = 'draining'
-    for (const run of [...this.#due.drain(), ...this.#backlog.splice(0)]) void this.#settle(run, Outcome.returned())
+    const twins = [...this.#twins.values()].flat()
+    this.#twins.clear()
+    const waiting = [...this.#due.drain(), ...this.#backlog.splice(0), ...twins]
+    for (const run of waiting) void this.#settle(run, Outcome.returned())
     crashPoint('W13')
     for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
   }
@@ -146,16 +153,31 @@ export class Executor {
     for (const run of this.#running.values()) this.#abort(run, 'shutdown', forceAfterMs)
   }
 
-  /** For good: tries no more to write what the store or the broker refuses. What is held is delivered again. */
+  /** For good: tries no more to write what the store or the broker refuses. */
   abandon(): void {
     this.#settler.abandon()
     this.#ticker?.cancel()
     this.#ticker = undefined
   }
 
+  /**
+   * What was abandoned goes back, without a word in the store, and is delivered again: this process may live on. What the
+   * broker does not take back comes when the connection ends.
+   */
+  async giveBack(): Promise<void> {
+    await Promise.allSettled(Array.from(this.#held, run => this.#giveBackOne(run)))
+  }
+
+  /** A crash never goes uncounted: where it cannot be written, the delivery stays. */
+  async #giveBackOne({ delivery, outcome }: Run): Promise<void> {
+    const { broker } = this.#options.backend
+    const isCrash = outcome?.kind === 'returned' && outcome.crashed
+    await broker.settle({ delivery, disposition: isCrash ? dispositionOf(outcome) : { kind: 'requeue' } })
+  }
+
   /** Resolves when nothing is held. */
   idle(): Promise<void> {
-    if (this.#heldCount === 0) return Promise.resolve()
+    if (this.#held.size === 0) return Promise.resolve()
     return new Promise(resolve => this.#idle.push(resolve))
   }
 
@@ -176,7 +198,34 @@ export class Executor {
     const run = this.#hold(delivery, { request, workflow }, now)
     this.#options.events.received?.(run)
     if (this.#stopping !== 'no') void this.#settle(run, Outcome.returned())
-    else this.#admitNow(run, now)
+    else if (!this.#isTwin(run)) this.#admitNow(run, now)
+  }
+
+  /**
+   * The same attempt is here already: its message was sent twice, or comes again because the connection it came over was
+   * lost. It does not run beside that one, and is judged when that one has ended.
+   */
+  #isTwin(run: Run): boolean {
+    const { id, retries } = run.request
+    const first = this.#firsts.get(id)
+    if (first?.request.retries !== retries) {
+      this.#firsts.set(id, run)
+      return false
+    }
+    this.#twins.set(first, [...(this.#twins.get(first) ?? []), run])
+    return true
+  }
+
+  /** It has ended: the next of its twins, if it has any, is judged by what is stored now. */
+  #endFirst(run: Run): void {
+    const { id } = run.request
+    if (this.#firsts.get(id) === run) this.#firsts.delete(id)
+    const [next, ...others] = this.#twins.get(run) ?? []
+    if (next === undefined) return
+    this.#twins.delete(run)
+    this.#firsts.set(id, next)
+    if (others.length > 0) this.#twins.set(next, others)
+    void this.#admitAsked(next)
   }
 
   /** Whoever waits at our own address finds everything in the store. */
@@ -190,7 +239,7 @@ export class Executor {
     const task = this.#options.findTask(request.task)
     const factsAreKept = this.#options.backend.atomic && cameWithRecord(request)
     const run = createRun({ delivery, request, task, workflow, receivedAt, factsAreKept, runId: this.#nextRunId++ })
-    this.#heldCount++
+    this.#held.add(run)
     this.#ticker ??= this.#options.clock.every(tickMs, () => this.#tick())
     return run
   }
@@ -379,13 +428,15 @@ export class Executor {
   /** Of each run once: at its end, or in place of its beginning. */
   async #settle(run: Run, outcome: Outcome, now = this.#options.clock.now()): Promise<void> {
     run.phase = 'settling'
+    run.outcome = outcome
     this.#settlingCount++
     const { ended, isLost, refusal } = await this.#settler.settle(run, outcome, now)
     this.#settlingCount--
-    this.#heldCount--
+    this.#held.delete(run)
+    this.#endFirst(run)
     if (refusal === undefined) this.#options.events.settled?.(run, ended, isLost)
     else this.#options.events.unsettled?.(run, refusal, deliveredLater)
-    if (this.#heldCount === 0) this.#becomeIdle()
+    if (this.#held.size === 0) this.#becomeIdle()
   }
 
   /** For writes that may be lost: the next one, or the end, will say it again. */

@@ -42,6 +42,8 @@ export interface Run {
   lastSeq: number
   /** Of an isolated run, why it did not begin after all. */
   refusal: Outcome | undefined
+  /** What is being written as its end. */
+  outcome: Outcome | undefined
 }
 
 type MadeRun = Pick<Run, 'delivery' | 'request' | 'task' | 'workflow' | 'receivedAt' | 'factsAreKept' | 'runId'>
@@ -60,6 +62,7 @@ export function createRun(made: MadeRun): Run {
     handOver: delivery.deliveryCount,
     lastSeq: 0,
     refusal: undefined,
+    outcome: undefined,
   }
 }
 

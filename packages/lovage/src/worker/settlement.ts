@@ -62,7 +62,7 @@ function unlessEmpty<T>(list: readonly T[]): readonly T[] | undefined {
   return list.length === 0 ? undefined : list
 }
 
-function dispositionOf(outcome: Outcome): Disposition {
+export function dispositionOf(outcome: Outcome): Disposition {
   switch (outcome.kind) {
     case 'returned':
       return { kind: 'requeue', delayMs: outcome.delayMs, crashed: outcome.crashed, headers: outcome.headers }

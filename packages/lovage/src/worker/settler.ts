@@ -61,7 +61,9 @@ export class Settler {
     if (written.answer instanceof Error) {
       const parked = unsettleable(written.answer)
       ended = parked
-      written = await this.#write(run, () => alone(this.#settlementFor(run, parked, now)))
+      written = await this.#write(run, () => this.#settlementFor(run, parked, now))
+      if (written.answer instanceof Error)
+        written = await this.#write(run, () => alone(this.#settlementFor(run, parked, now)))
     }
     const { answer } = written
     const isLost = answer === 'overtaken' ? await this.#settleOvertaken(run, written) : answer !== 'settled'
@@ -181,7 +183,7 @@ function unsettleable({ name: type, message }: Error): Outcome {
   return Outcome.parked(`its end could not be recorded: ${message}`, { type, message, retryable: false })
 }
 
-/** Without what was to follow, which may be what was refused. */
-function alone({ delivery, disposition, record }: Settlement): Settlement {
-  return { delivery, disposition, record }
+/** Without what was to be called next, which may be what was refused. Who waits is told. */
+function alone({ successors: _successors, ...rest }: Settlement): Settlement {
+  return rest
 }

@@ -182,6 +182,10 @@ export class Worker {
       node: this.#node,
       prefetch: executor.prefetch,
       onDeliveries: batch => executor.accept(batch),
+      onInterruption: reason =>
+        reason === undefined
+          ? logger.info('The broker is back: tasks are taken again')
+          : logger.warn(`No task is taken for now: ${reason.message}`),
       onEnd: error => this.#brokerGone(error),
     })
     await consumer.start()
@@ -264,6 +268,7 @@ export class Worker {
     // what the pool gave up is given back: a moment for the broker to take it
     await this.#atMost(executor.idle(), coldGraceMs)
     executor.abandon()
+    await this.#atMost(executor.giveBack(), coldGraceMs)
     await this.#attempt('stop listening', () => listening.stop())
     await this.#attempt('sign off', () => presence.stop())
     endSignals()

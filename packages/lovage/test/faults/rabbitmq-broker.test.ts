@@ -13,7 +13,7 @@ import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
 import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
 import { publication } from '../../src/testing/conformance/fixtures.ts'
-import { drain, Load, openPeer } from './support/rabbit.ts'
+import { drain, Load, openPeer, unacknowledged } from './support/rabbit.ts'
 import { isLong, until } from './support/until.ts'
 
 const rounds = isLong ? 10 : 2
@@ -320,11 +320,6 @@ async function insist(act: () => Promise<unknown>): Promise<void> {
       ),
     { timeoutMs: 60_000 },
   )
-}
-
-async function unacknowledged(server: RabbitControl): Promise<number> {
-  const lines = await server.ctl(['list_queues', 'name', 'messages_unacknowledged', '--no-table-headers'])
-  return Number(/^queue\t(\d+)$/m.exec(lines)?.[1])
 }
 
 async function delayedCount(server: RabbitControl): Promise<number> {

@@ -48,6 +48,10 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
     expect((await late.list()).items.map(({ id }) => id)).toEqual(
       Array.from({ length: 10 }, (_, index) => `task-${29 - index}`),
     )
+    // who follows a task is told what who looks it up is
+    const shown: string[] = []
+    await late.watch(['task-14'], { onState: ({ id, value }) => shown.push(`${id} ${value}`) })
+    expect(shown).toEqual(['task-14 "task-14"'])
     expect(await late.get('task-15')).toMatchObject({ kind: 'state', state: { value: '"task-15"' } })
     expect(await writer.forget(['task-16'])).toBe(1)
     expect((await late.get('task-16')).kind).toBe('unknown')

@@ -215,6 +215,8 @@ export class Ledger {
     { delayMs = 0, crashed = false }: { readonly delayMs?: number | undefined; readonly crashed?: boolean | undefined },
   ): void {
     entry.givenBack++
+    // without a word in the store: whoever gets it next cannot tell it from a run that was cut short
+    if (entry.stored?.state === 'STARTED') entry.cutRuns++
     entry.notBefore = delayMs > 0 ? this.#options.brokerWall() + delayMs : 0
     if (crashed) {
       entry.crashes++

@@ -100,6 +100,7 @@ export class SimulatedWorker {
     await this.#pool.stop()
     await this.#atMost(unheededMs)
     this.#executor.abandon()
+    await this.#atMost(unheededMs, this.#executor.giveBack())
     this.#revokes.stop()
     for (const timer of this.#timers) if (this.#setup.breakage !== 'leaked-timer') timer.cancel()
     const owner = this.process.name
@@ -245,10 +246,10 @@ export class SimulatedWorker {
     this.#onFetched?.()
   }
 
-  #atMost(ms: number): Promise<void> {
+  #atMost(ms: number, done: Promise<void> = this.#executor.idle()): Promise<void> {
     return new Promise(resolve => {
       const timer = this.process.clock.after(ms, resolve)
-      void this.#executor.idle().then(() => {
+      void done.then(() => {
         timer.cancel()
         resolve()
       })

@@ -1,4 +1,5 @@
 /** The broker half. Tokens name a subscription, its channel and the delivery tag on it: one of an older channel is void. */
+import type { ConsumeMessage } from 'amqplib'
 import type {
   Broker,
   BrokerCapabilities,
@@ -16,7 +17,7 @@ import type {
   SettleOutcome,
   Subscription,
 } from '../../broker.ts'
-import { BrokerError, coerceError, IllegalStateError, PublishError } from '../../core/errors.ts'
+import { BrokerError, coerceError, IllegalStateError, isRefusal, PublishError } from '../../core/errors.ts'
 import type { WireMessage } from '../../core/wire.ts'
 import { isNotFound } from './faults.ts'
 import { LongHolds } from './long-holds.ts'
@@ -28,7 +29,8 @@ import { again, handOvers, textOf, toBody, toProperties, toWireMessage } from '.
 import { Notices } from './notices.ts'
 import { Outbox } from './outbox.ts'
 import type { QueueRegister } from './outbox.ts'
-import { listParked, parkedAgain, takeParked, toParked } from './parked.ts'
+import { listParked, parkedAgain, takeParked, toParked, withFewHeaders } from './parked.ts'
+import type { ParkedNote } from './parked.ts'
 import type { RabbitSession } from './session.ts'
 import { RabbitSubscription } from './subscription.ts'
 import { Topology } from './topology.ts'
@@ -142,12 +144,21 @@ export class RabbitBroker implements Broker {
   async settle({ delivery, disposition, successors = [] }: Settlement): Promise<SettleOutcome> {
     this.#assertOpen()
     const { token } = delivery
+    const isBack = disposition.kind === 'requeue' && isPlainRequeue(disposition)
+    // needs nothing published, and does not wait for what cannot be
+    if (isBack && successors.length === 0 && this.#find(token) !== undefined && !this.#longHolds.has(token))
+      return (await this.#giveUp(token, disposition)) ? 'settled' : 'lost'
     if (this.#settling.has(token) || this.#held(token) === undefined) return 'lost'
     this.#settling.add(token)
     try {
       if (successors.length > 0) assertAccepted(await this.publish(successors))
       const replacement = this.#replacement(delivery, disposition)
-      if (replacement !== undefined) assertAccepted([await replacement])
+      if (replacement !== undefined) {
+        const outcome = await replacement
+        // its copy comes round by itself
+        if (isBack && outcome.accepted !== 'yes' && this.#longHolds.letGo(token)) return 'settled'
+        assertAccepted([outcome])
+      }
       return (await this.#giveUp(token, disposition)) ? 'settled' : 'lost'
     } finally {
       this.#settling.delete(token)
@@ -237,13 +248,21 @@ export class RabbitBroker implements Broker {
     if (disposition.kind === 'park') {
       const { properties, headers } = delivery.message
       const id = properties.correlationId ?? textOf(headers['id'])
-      const copy = again(message, queue, { crashed: false, headers: {} })
-      return this.#outbox.park(parkedAgain(copy, { id, queue, reason: disposition.reason, parkedAt: this.#now() }))
+      return this.#park(message, { id, queue, reason: disposition.reason, parkedAt: this.#now() })
     }
     // the original of what is held by a copy is acknowledged: there is nothing to give back
-    if (isPlainRequeue(disposition) && this.#longHolds.find(delivery.token) === undefined) return undefined
+    if (isPlainRequeue(disposition) && !this.#longHolds.has(delivery.token)) return undefined
     const { crashed = false, headers = {}, delayMs = 0 } = disposition
     return this.#outbox.send(again(message, queue, { crashed, headers }), queue, delayMs)
+  }
+
+  /** There is no other place for it: what of it cannot be written is left out, and that is said. */
+  async #park(message: ConsumeMessage, note: ParkedNote): Promise<PublishOutcome> {
+    const copy = again(message, note.queue, { crashed: false, headers: {} })
+    const outcome = await this.#outbox.park(parkedAgain(copy, note))
+    if (outcome.accepted !== 'no' || !isRefusal(outcome.error)) return outcome
+    const reason = `${note.reason} (its long headers are left out here: ${outcome.error.message})`
+    return await this.#outbox.park(parkedAgain(withFewHeaders(copy), { ...note, reason }))
   }
 
   async #giveUp(token: string, disposition: Disposition): Promise<boolean> {
@@ -291,11 +310,12 @@ function toDelivery(token: string, { message, queue }: Held): Delivery {
   return { token, queue, message: toWireMessage(message), ...handOvers(message) }
 }
 
-/** @throws {PublishError} */
+/** @throws {PublishError} @throws {EncodeError | MessageTooLargeError} to try again cannot help. */
 function assertAccepted(outcomes: readonly PublishOutcome[]): void {
   for (const outcome of outcomes) {
     if (outcome.accepted === 'yes') continue
     const { accepted: verdict, error } = outcome
+    if (isRefusal(error)) throw error
     throw new PublishError(error.message, { cause: error, accepted: verdict })
   }
 }

@@ -40,6 +40,7 @@ export class RabbitConnection {
   readonly #setups = new Set<Setup>()
   readonly #waiters = new Set<{ readonly resolve: (link: Link) => void; readonly reject: (error: Error) => void }>()
   readonly #lostListeners = new Set<(error: Error) => void>()
+  readonly #retryListeners = new Set<(error: Error) => void>()
   #state: ConnectionState = 'idle'
   #link: Link | undefined
   #opening: Promise<void> | undefined
@@ -90,6 +91,12 @@ export class RabbitConnection {
   onLost(listener: (error: Error) => void): () => void {
     this.#lostListeners.add(listener)
     return () => void this.#lostListeners.delete(listener)
+  }
+
+  /** Told why it could not be had again, each time the reason is another. The function ends it. */
+  onRetryFailed(listener: (error: Error) => void): () => void {
+    this.#retryListeners.add(listener)
+    return () => void this.#retryListeners.delete(listener)
   }
 
   /**
@@ -223,9 +230,12 @@ export class RabbitConnection {
     try {
       await this.#connect()
     } catch (error) {
-      this.#lastError = coerceError(error)
+      const reason = coerceError(error)
+      const isNew = reason.message !== this.#lastError?.message
+      this.#lastError = reason
       this.#failureCount++
       this.#retryLater()
+      if (isNew) for (const listener of this.#retryListeners) listener(reason)
     }
   }
 
@@ -261,5 +271,20 @@ export async function within<T>(
     return await Promise.race([work, late])
   } finally {
     timer.cancel()
+  }
+}
+
+/** Resolves when `listen`'s listener is called; it is taken away in any case. @throws {BrokerTimeoutError} */
+export async function heard(
+  clock: Clock,
+  timeoutMs: number,
+  { what, listen }: { readonly what: string; readonly listen: (listener: () => void) => () => void },
+): Promise<void> {
+  const { promise: work, resolve } = Promise.withResolvers<void>()
+  const unlisten = listen(resolve)
+  try {
+    await within(clock, timeoutMs, { what, work })
+  } finally {
+    unlisten()
   }
 }

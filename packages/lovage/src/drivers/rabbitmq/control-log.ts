@@ -10,7 +10,7 @@ import { sleep } from '../../core/clock.ts'
 import type { Timer } from '../../core/clock.ts'
 import { BrokerTimeoutError, IllegalStateError, LovageError, coerceError } from '../../core/errors.ts'
 import { within } from './connection.ts'
-import { ControlState } from './control-state.ts'
+import { ControlState, parseEntry } from './control-state.ts'
 import type { ControlAnswer, ControlEntry, ControlOp } from './control-state.ts'
 import { replyCode } from './faults.ts'
 import { closeChannel } from './link.ts'
@@ -297,12 +297,12 @@ export class ControlLog {
     }
   }
 
-  /** The same key with the time it has left. Whoever wrote it anew meanwhile wins. */
+  /** The same key with the time it has left. Whoever wrote it anew or removed it meanwhile wins. */
   #writeAgain(
     { key, value, expiresAt }: { readonly key: string; readonly value: string; readonly expiresAt: number },
     now: number,
   ): void {
-    const op = this.#state.get(key, now) === undefined ? 'putIfAbsent' : 'put'
+    const op = this.#state.get(key, now) === undefined ? 'putIfAbsent' : 'refresh'
     this.append({ op, key, value, ttlMs: expiresAt - now }).catch(() => undefined)
   }
 
@@ -322,16 +322,6 @@ async function declareControl(link: Link): Promise<void> {
     await link.withChannel(`look for the stream "${controlStream}"`, async channel => {
       await channel.checkQueue(controlStream)
     })
-  }
-}
-
-/** Undefined: nothing of ours. */
-function parseEntry(content: Buffer): ControlEntry | undefined {
-  try {
-    const entry = JSON.parse(content.toString('utf8')) as ControlEntry
-    return typeof entry.nonce === 'string' && typeof entry.at === 'number' ? entry : undefined
-  } catch {
-    return undefined
   }
 }
 

@@ -18,6 +18,8 @@ import type { KeyChange } from '../../coordination.ts'
 export type ControlOp =
   | { readonly op: 'put'; readonly key: string; readonly value: string; readonly ttlMs: number }
   | { readonly op: 'putIfAbsent'; readonly key: string; readonly value: string; readonly ttlMs: number }
+  /** Gives a key a new end, if it still has this value. */
+  | { readonly op: 'refresh'; readonly key: string; readonly value: string; readonly ttlMs: number }
   | { readonly op: 'delete'; readonly key: string }
   | { readonly op: 'lease'; readonly name: string; readonly holder: string; readonly ttlMs: number }
   | { readonly op: 'release'; readonly name: string; readonly holder: string }
@@ -32,6 +34,32 @@ export type ControlEntry = ControlOp & {
   readonly at: number
 }
 
+/** What an entry has besides its nonce and time. */
+const fieldsOf: Readonly<Record<string, Readonly<Record<string, 'string' | 'number'>>>> = {
+  put: { key: 'string', value: 'string', ttlMs: 'number' },
+  putIfAbsent: { key: 'string', value: 'string', ttlMs: 'number' },
+  refresh: { key: 'string', value: 'string', ttlMs: 'number' },
+  delete: { key: 'string' },
+  lease: { name: 'string', holder: 'string', ttlMs: 'number' },
+  release: { name: 'string', holder: 'string' },
+  take: { key: 'string', n: 'number', perMs: 'number' },
+  fence: {},
+}
+
+/** Undefined: nothing of ours, or of a version that knows more. Whoever may write to the stream may write anything. */
+export function parseEntry(content: Buffer): ControlEntry | undefined {
+  try {
+    const entry = JSON.parse(content.toString('utf8')) as Readonly<Record<string, unknown>>
+    const fields = Object.hasOwn(fieldsOf, String(entry['op'])) ? fieldsOf[String(entry['op'])] : undefined
+    const isWhole = Object.entries({ ...fields, nonce: 'string', at: 'number' }).every(
+      ([name, type]) => typeof entry[name] === type && (type === 'string' || Number.isFinite(entry[name])),
+    )
+    return fields !== undefined && isWhole ? (entry as unknown as ControlEntry) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** What the one who wrote the entry is told: the value in the way, the lease's token, the ms to wait. */
 export type ControlAnswer = string | number | undefined
 
@@ -44,6 +72,8 @@ export class ControlState {
   /** Keys whose end was told by the reader's clock, before the entries' time had come to it. */
   readonly #told = new Set<string>()
   #time = 0
+  /** No key ends before it: nobody looks for one until then. */
+  #nextEnd = Infinity
 
   /** Epoch ms of the newest entry. */
   get time(): number {
@@ -58,7 +88,7 @@ export class ControlState {
     if (this.#nonces.has(entry.nonce)) return { answer: undefined, changes: [] }
     this.#remember(entry.nonce)
     this.#time = Math.max(this.#time, entry.at)
-    const expired = expireKeys(this.#state, this.#time).filter(({ key }) => !this.#told.delete(key))
+    const expired = this.#expire().filter(({ key }) => !this.#told.delete(key))
     this.#state.lastToken = Math.max(this.#state.lastToken, position)
     const { answer, change } = this.#apply(entry, this.#time)
     return { answer, changes: change === undefined ? expired : [...expired, change] }
@@ -83,6 +113,15 @@ export class ControlState {
       .sort((a, b) => (a.key < b.key ? -1 : 1))
   }
 
+  /** Removes what has ended by the entries' time. */
+  #expire(): readonly KeyChange[] {
+    if (this.#time < this.#nextEnd) return []
+    const expired = expireKeys(this.#state, this.#time)
+    this.#nextEnd = Infinity
+    for (const { expiresAt } of this.#state.keys.values()) this.#nextEnd = Math.min(this.#nextEnd, expiresAt)
+    return expired
+  }
+
   #apply(entry: ControlEntry, at: number): { readonly answer?: ControlAnswer; readonly change?: KeyChange } {
     switch (entry.op) {
       case 'put':
@@ -91,6 +130,8 @@ export class ControlState {
         const present = readKey(this.#state, entry.key, at)
         return present === undefined ? { change: this.#put(entry, at) } : { answer: present }
       }
+      case 'refresh':
+        return readKey(this.#state, entry.key, at) === entry.value ? { change: this.#put(entry, at) } : {}
       case 'delete':
         return this.#state.keys.delete(entry.key) ? { change: { key: entry.key, value: undefined } } : {}
       case 'lease':
@@ -112,6 +153,7 @@ export class ControlState {
     at: number,
   ): KeyChange {
     this.#state.keys.set(key, { value, expiresAt: at + ttlMs })
+    this.#nextEnd = Math.min(this.#nextEnd, at + ttlMs)
     this.#told.delete(key)
     return { key, value }
   }

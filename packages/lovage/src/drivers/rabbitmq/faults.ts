@@ -121,7 +121,13 @@ export function channelFault(error: unknown, what: string): LovageError {
 const inequivalent =
   /inequivalent arg '(.+?)' for (\w+) '(.*?)' in vhost '.*?': received (.+?) but current is (.+?)["']?$/
 
+/** What the broker says when it takes back what was held too long. */
+const tookBack = /delivery acknowledgement on channel \d+ timed out\. Timeout value used: (\d+) ms/
+
 function explainArguments(message: string): string {
+  const timeoutMs = tookBack.exec(message)?.[1]
+  if (timeoutMs !== undefined)
+    return `the broker takes back what is not acknowledged within ${timeoutMs} ms, and was not said to: ?consumerTimeoutMs=${timeoutMs} in the URL`
   const found = inequivalent.exec(message)
   if (found === null) return reasonOf(message)
   const [, argument = '', kind = '', name = '', received = '', current = ''] = found

@@ -29,7 +29,7 @@ export class Link {
   readonly #model: ChannelModel
   #isLost = false
   #isBlocked = false
-  #onUnblocked: (() => void)[] = []
+  readonly #onUnblocked = new Set<() => void>()
   #onLost: (error: Error) => void = () => undefined
   #lastError: Error | undefined
 
@@ -65,10 +65,11 @@ export class Link {
     return this.#isBlocked
   }
 
-  /** Resolves when the broker takes messages, or the link is lost. */
-  unblocked(): Promise<void> {
-    if (!this.#isBlocked || this.#isLost) return Promise.resolve()
-    return new Promise(resolve => this.#onUnblocked.push(resolve))
+  /** Tells once, perhaps at once, that the broker takes messages, or the link is lost. The function ends the waiting. */
+  onUnblocked(listener: () => void): () => void {
+    if (!this.#isBlocked || this.#isLost) listener()
+    else this.#onUnblocked.add(listener)
+    return () => void this.#onUnblocked.delete(listener)
   }
 
   /** Called once, when it is lost for whatever reason but `close`. */
@@ -128,8 +129,10 @@ export class Link {
 
   /** Ends it at once, telling nobody. */
   destroy(): void {
-    socketOf(this.#model)?.destroy()
-    this.#lose(new Error('the connection was given up'))
+    const reason = new Error('the connection was given up')
+    // with an error, or the client goes on waiting for answers on its channels
+    socketOf(this.#model)?.destroy(reason)
+    this.#lose(reason)
   }
 
   async #opened<T>(open: () => Promise<T>): Promise<T> {
@@ -152,7 +155,8 @@ export class Link {
 
   #unblock(): void {
     this.#isBlocked = false
-    for (const resolve of this.#onUnblocked.splice(0)) resolve()
+    for (const listener of this.#onUnblocked) listener()
+    this.#onUnblocked.clear()
   }
 }
 

@@ -49,6 +49,10 @@ export class LongHolds {
     this.#parts = parts
   }
 
+  has(token: string): boolean {
+    return this.#byToken.has(token)
+  }
+
   find(token: string): Held | undefined {
     return this.#byToken.get(token)?.held
   }
@@ -90,6 +94,18 @@ export class LongHolds {
     hold.onEnd()
     // should it not be written, the copy asks the result store, as every redelivery does
     await this.#parts.signs.put(hold.key, settled, settledMs).catch(() => undefined)
+    return true
+  }
+
+  /** Gives it up: its copy is what runs next, when it comes round. False: it is none of these. */
+  letGo(token: string): boolean {
+    const hold = this.#byToken.get(token)
+    if (hold === undefined) return false
+    this.#byToken.delete(token)
+    hold.renewal.cancel()
+    hold.onEnd()
+    // should it not be written, the sign ends by itself
+    this.#parts.signs.put(hold.key, running, 1).catch(() => undefined)
     return true
   }
 

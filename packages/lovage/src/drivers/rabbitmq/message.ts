@@ -108,7 +108,7 @@ export function longName({ properties }: Message): string | undefined {
 export function unchanged(message: Message, queue: string): Outgoing {
   const headers = without(fromTable(message.properties.headers), isBrokerHeader)
   const properties = { ...kept(message), headers: toTable(headers) }
-  return { exchange: '', routingKey: queue, body: message.content, properties }
+  return { exchange: '', routingKey: queue, body: message.content, properties, isCopy: true }
 }
 
 /** The copy. */
@@ -139,6 +139,7 @@ export function again(
     routingKey: queue,
     body: message.content,
     properties: { ...kept(message), headers: toTable(headers) },
+    isCopy: true,
   }
 }
 

@@ -16,6 +16,9 @@ import type { Outgoing } from './publisher.ts'
 
 /** What is known of a parked message, in one header beside its own. */
 const noteHeader = 'lovage_parked'
+/** What is kept of headers that do not fit: so many, of so many characters each. */
+const fewHeaders = 32
+const shortHeader = 200
 const accessRefused = 403
 const retryMs = 25
 /** How long others may look at them. */
@@ -26,18 +29,25 @@ export function toParked(publication: Publication, reason: string, parkedAt: num
   return parkedAgain(toOutgoing(publication), { id: publication.id, queue: publication.queue, reason, parkedAt })
 }
 
+export interface ParkedNote {
+  readonly id: string
+  readonly queue: string
+  readonly reason: string
+  /** Epoch milliseconds. */
+  readonly parkedAt: number
+}
+
 /** A delivery's message as it came, with the note. */
-export function parkedAgain(
-  { body, properties }: Outgoing,
-  note: { readonly id: string; readonly queue: string; readonly reason: string; readonly parkedAt: number },
-): Outgoing {
+export function parkedAgain({ properties, ...message }: Outgoing, note: ParkedNote): Outgoing {
   const headers = { ...(properties.headers as Record<string, unknown>), ...toTable({ [noteHeader]: { ...note } }) }
-  return {
-    exchange: '',
-    routingKey: parkedQueue,
-    body,
-    properties: { ...properties, headers, messageId: randomUUID() },
-  }
+  return { ...message, routingKey: parkedQueue, properties: { ...properties, headers, messageId: randomUUID() } }
+}
+
+/** Of one of another client, whose headers do not fit ours: the first of the short ones, which tell what it was. */
+export function withFewHeaders({ properties, ...message }: Outgoing): Outgoing {
+  const headers: Readonly<Record<string, unknown>> = properties.headers ?? {}
+  const short = Object.entries(headers).filter(([, value]) => (JSON.stringify(value) ?? '').length <= shortHeader)
+  return { ...message, properties: { ...properties, headers: Object.fromEntries(short.slice(0, fewHeaders)) } }
 }
 
 interface Found {

@@ -10,11 +10,12 @@ import {
   BrokerConnectionError,
   BrokerError,
   BrokerTimeoutError,
+  EncodeError,
   IllegalStateError,
   MessageTooLargeError,
   coerceError,
 } from '../../core/errors.ts'
-import { within } from './connection.ts'
+import { heard, within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
 import { channelFault } from './faults.ts'
 import { closeChannel } from './link.ts'
@@ -29,6 +30,8 @@ export interface Outgoing {
   readonly properties: Omit<Options.Publish, 'expiration' | 'mandatory'>
   /** Whether it is an error when no queue takes it. @default true */
   readonly mandatory?: boolean | undefined
+  /** The broker handed it out, and takes back whatever size it has. @default false */
+  readonly isCopy?: boolean | undefined
 }
 
 /** RabbitMQ's own limit since 4.0. */
@@ -69,7 +72,7 @@ export class Publisher {
   /** In the order they were sent. */
   readonly #pending = new Set<Pending>()
   #pendingBytes = 0
-  #onRoom: (() => void)[] = []
+  readonly #onRoom = new Set<() => void>()
 
   /**
    * @param options timeoutMs: how long a publish waits for the broker's next answer to one of its messages, reconnects and
@@ -144,13 +147,14 @@ export class Publisher {
       if (leftMs <= 0 || batch.isOver)
         throw new BrokerTimeoutError(`RabbitMQ took no message for ${this.#timeoutMs} ms`)
       const link = await this.#connection.link(leftMs)
-      await within(clock, leftMs, { what: 'it is blocked, its memory or disk is short', work: link.unblocked() })
+      const listen = (listener: () => void): (() => void) => link.onUnblocked(listener)
+      await heard(clock, leftMs, { what: 'it is blocked, its memory or disk is short', listen })
       if (this.#open?.link !== link)
         await within(clock, leftMs, { what: 'open a channel', work: this.#reopen(link) }).catch(ignoreLost(link))
       const open = this.#ready()
       if (open !== undefined && !batch.isOver) return open
       if (this.#open?.link === link && !link.isBlocked)
-        await within(clock, leftMs, { what: 'confirm what is under way', work: this.#room() })
+        await heard(clock, leftMs, { what: 'confirm what is under way', listen: listener => this.#whenRoom(listener) })
     }
   }
 
@@ -170,8 +174,9 @@ export class Publisher {
     return open
   }
 
-  #room(): Promise<void> {
-    return new Promise(resolve => this.#onRoom.push(resolve))
+  #whenRoom(listener: () => void): () => void {
+    this.#onRoom.add(listener)
+    return () => void this.#onRoom.delete(listener)
   }
 
   #later(): number {
@@ -191,7 +196,7 @@ export class Publisher {
       })
     } catch (error) {
       // nothing was written: it has no form on the wire, or the channel has just ended
-      resolve({ accepted: 'no', error: coerceError(error) })
+      resolve({ accepted: 'no', error: isChannelOver(error) ? coerceError(error) : unwritable(message, error) })
       return promise
     }
     this.#pending.add(pending)
@@ -204,7 +209,8 @@ export class Publisher {
     if (!this.#pending.delete(pending)) return
     this.#pendingBytes -= pending.message.body.length
     resolve(outcome)
-    for (const onRoom of this.#onRoom.splice(0)) onRoom()
+    for (const listener of this.#onRoom) listener()
+    this.#onRoom.clear()
   }
 
   /** A return comes before the confirm of the same message, and in the order of sending. */
@@ -290,8 +296,20 @@ export function isUnroutable(outcome: PublishOutcome): boolean {
   )
 }
 
-function tooLargeError({ body, routingKey }: Outgoing): MessageTooLargeError | undefined {
-  if (body.length <= largestBodyBytes) return undefined
+/** By the client, whose channel was closed in the same turn. */
+function isChannelOver(error: unknown): boolean {
+  return error instanceof Error && error.name === 'IllegalOperationError'
+}
+
+/** @param error what the client says: most likely that the headers do not fit its 64 KiB. */
+function unwritable({ routingKey }: Outgoing, error: unknown): EncodeError {
+  const cause = coerceError(error)
+  const text = `A message for "${routingKey}" has no form on the wire: ${cause.message}. Pass data as arguments, not as headers`
+  return new EncodeError(text, { cause })
+}
+
+function tooLargeError({ body, routingKey, isCopy = false }: Outgoing): MessageTooLargeError | undefined {
+  if (isCopy || body.length <= largestBodyBytes) return undefined
   const text = `A message for "${routingKey}" has ${body.length} bytes, RabbitMQ takes ${largestBodyBytes}. Send a reference to the data`
   return new MessageTooLargeError(text, { details: { bytes: body.length, limit: largestBodyBytes } })
 }

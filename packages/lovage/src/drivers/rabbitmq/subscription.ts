@@ -7,9 +7,10 @@
 import type { ConsumeMessage } from 'amqplib'
 import type { ConsumeOptions, Delivery, Subscription } from '../../broker.ts'
 import type { Timer } from '../../core/clock.ts'
-import { BrokerError, coerceError } from '../../core/errors.ts'
+import { BrokerConnectionError, BrokerError, coerceError } from '../../core/errors.ts'
 import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
+import { channelFault } from './faults.ts'
 import { Lane } from './lane.ts'
 import type { Held } from './holds.ts'
 import type { Link } from './link.ts'
@@ -38,7 +39,7 @@ export interface SubscriptionParts {
  * who gets them sees that they were somebody's, and has to ask the store before it may begin.
  */
 const longestSpareMs = 1000
-/** How long a broker may refuse, after it was away, what it had before: it is still coming up. */
+/** How long a broker that is back may refuse what it had before: it is still coming up. */
 const comingUpMs = 30_000
 const reopenMs = 200
 const cancelMs = 2000
@@ -69,8 +70,10 @@ export class RabbitSubscription implements Subscription {
   #adjusting: Promise<void> | undefined
   #mustAdjust = false
   #mayGrow = false
-  /** Monotonic ms; undefined: the link is there. */
-  #lostAt: number | undefined
+  /** Monotonic ms of the first refusal by a broker that is back; undefined: none. */
+  #refusedAt: number | undefined
+  /** Of what the worker was told: nothing comes for now. */
+  #isInterrupted = false
   #deliveryCount = 0
   /** Held by a copy, or about to be: the prefetch counts them, the channel does not. */
   readonly #long = new Map<string, string>()
@@ -93,7 +96,8 @@ export class RabbitSubscription implements Subscription {
     const extensions = connection.clock.every(longAfterMs / 8, () => this.#extendLong())
     this.#endings.push(
       connection.onConnect(renewed => this.#restore(renewed)),
-      connection.onLost(() => this.#lost()),
+      connection.onLost(error => this.#lost(error)),
+      connection.onRetryFailed(error => this.#interrupted(error)),
       connection.hold(),
       () => checks.cancel(),
     )
@@ -178,28 +182,36 @@ export class RabbitSubscription implements Subscription {
     opened.lane = lane
     this.#lane = lane
     this.#laneNumber++
-    this.#lostAt = undefined
+    this.#refusedAt = undefined
     this.#adjust()
     await this.#adjusting
+    if (!this.#isInterrupted || this.#lane !== lane) return
+    this.#isInterrupted = false
+    this.#parts.options.onInterruption?.(undefined)
   }
 
   /** Runs on every new link. */
   async #restore(link: Link): Promise<void> {
     if (this.#state !== 'open') return
-    const lostAt = this.#lostAt ?? this.#now()
     try {
       await this.#openLane(link)
     } catch (error) {
-      this.#lostAt = lostAt
+      this.#refusedAt ??= this.#now()
       // it may be about what was not yet there again when it was asked
-      if (link.isLost || this.#now() - lostAt < comingUpMs) throw error
+      if (link.isLost || this.#now() - this.#refusedAt < comingUpMs) throw error
       this.#end(coerceError(error))
     }
   }
 
-  #lost(): void {
-    this.#lostAt ??= this.#now()
+  #lost(error: Error): void {
     this.#dropLane()
+    this.#interrupted(new BrokerConnectionError(`The connection was lost: ${error.message}`, { cause: error }))
+  }
+
+  #interrupted(reason: Error): void {
+    if (this.#state !== 'open') return
+    this.#isInterrupted = true
+    this.#parts.options.onInterruption?.(reason)
   }
 
   #dropLane(): void {
@@ -218,9 +230,9 @@ export class RabbitSubscription implements Subscription {
     this.#dropLane()
     if (this.#state !== 'open' || lane.link.isLost) return
     const { connection } = this.#parts
+    this.#interrupted(channelFault(refusal ?? new Error('it was closed'), `consume ${this.#parts.queues.join(', ')}`))
     connection.clock.after(reopenMs, () => {
       if (this.#state !== 'open' || this.#lane !== undefined || connection.current !== lane.link) return
-      this.#lostAt ??= this.#now()
       this.#openLane(lane.link).catch((error: unknown) => connection.renew(coerceError(refusal ?? error)))
     })
   }

@@ -6,9 +6,11 @@ import { RabbitBroker } from '../../../src/drivers/rabbitmq/broker.ts'
 import { RabbitCoordination } from '../../../src/drivers/rabbitmq/coordination.ts'
 import { parseLocation } from '../../../src/drivers/rabbitmq/location.ts'
 import { RabbitSession } from '../../../src/drivers/rabbitmq/session.ts'
+import type { RabbitControl } from '../../../../../test-support/rabbitmq-server.ts'
 import { publication } from '../../../src/testing/conformance/fixtures.ts'
 
 export interface Peer extends AsyncDisposable {
+  readonly session: RabbitSession
   readonly broker: Broker
   readonly coordination: Coordination
   close(): Promise<void>
@@ -35,7 +37,7 @@ export async function openPeer(
     await Promise.all([broker.close(), coordination.close()])
     await session.close()
   }
-  return { broker, coordination, close, [Symbol.asyncDispose]: close }
+  return { session, broker, coordination, close, [Symbol.asyncDispose]: close }
 }
 
 export interface Sink {
@@ -100,4 +102,11 @@ export class Load {
       }
     }
   }
+}
+
+/** What the queue has handed out and not had acknowledged. */
+export async function unacknowledged(server: RabbitControl, queue = 'queue'): Promise<number> {
+  const lines = await server.ctl(['list_queues', 'name', 'messages_unacknowledged', '--no-table-headers'])
+  const found = lines.split('\n').find(line => line.startsWith(`${queue}\t`))
+  return Number(found?.split('\t')[1])
 }

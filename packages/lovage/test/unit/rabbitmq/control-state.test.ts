@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ControlState } from '../../../src/drivers/rabbitmq/control-state.ts'
+import { ControlState, parseEntry } from '../../../src/drivers/rabbitmq/control-state.ts'
 import type { ControlEntry, ControlOp } from '../../../src/drivers/rabbitmq/control-state.ts'
 
 let count = 0
@@ -17,6 +17,35 @@ describe('what the control stream adds up to', () => {
     expect(state.apply(entry(put('k', 'second')), 2)).toEqual({ answer: 'first', changes: [] })
     expect(state.get('k', 1500)).toBe('first')
     expect(state.get('k', 2000)).toBeUndefined()
+  })
+
+  it('gives a key a new end only if it still has the value: whoever wrote or removed it meanwhile wins', () => {
+    const state = new ControlState()
+    const refresh: ControlOp = { op: 'refresh', key: 'k', value: 'old', ttlMs: 9000 }
+    state.apply(entry(put('k', 'old')), 1)
+    expect(state.apply(entry(refresh), 2).changes).toEqual([{ key: 'k', value: 'old' }])
+    expect(state.get('k', 9000)).toBe('old')
+    state.apply(entry({ op: 'put', key: 'k', value: 'new', ttlMs: 1000 }), 3)
+    expect(state.apply(entry(refresh), 4).changes).toEqual([])
+    expect(state.get('k', 1500)).toBe('new')
+    state.apply(entry({ op: 'delete', key: 'k' }), 5)
+    expect(state.apply(entry(refresh), 6).changes).toEqual([])
+    expect(state.get('k', 1500)).toBeUndefined()
+  })
+
+  it.each([
+    { op: 'put', key: 5, value: 'x', ttlMs: 60_000 },
+    { op: 'put', key: 'k', value: 'x' },
+    { op: 'lease', name: 'l', holder: 'h', ttlMs: 'long' },
+    { op: 'take', key: 'k', n: null, perMs: 1 },
+    { op: 'delete' },
+    { op: 'unheard of', key: 'k' },
+    { op: 'toString' },
+    { op: 'fence', at: 'now' },
+    null,
+  ])('is not made of what anybody may have written there: %o', written => {
+    expect(parseEntry(Buffer.from(JSON.stringify({ nonce: 'n', at: 1, ...written })))).toBeUndefined()
+    expect(parseEntry(Buffer.from(JSON.stringify(written)))).toBeUndefined()
   })
 
   it('counts an entry that was written twice once', () => {

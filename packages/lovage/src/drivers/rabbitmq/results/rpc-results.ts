@@ -178,8 +178,7 @@ export class RpcResults implements ResultStore {
     if (ids.every(id => this.#isFinal(id))) return ids.map(id => this.#find(id) ?? unknown(id, ''))
     const trouble = await this.#sync()
     if (trouble !== undefined && isFresh) throw trouble
-    const missing = new Set(ids.filter(id => this.#projection.find(id) === undefined))
-    const { states: older, why } = await this.#older.find(missing, trouble)
+    const { states: older, why } = await this.#older.find(this.#missingOf(ids), trouble)
     return ids.map(id => {
       const state = older.get(id)
       return this.#find(id) ?? (state === undefined ? unknown(id, why ?? this.#whyUnknown()) : { kind: 'state', state })
@@ -192,7 +191,7 @@ export class RpcResults implements ResultStore {
     try {
       if (ids.every(id => this.#isFinal(id))) return watch.end
       const trouble = await this.#sync()
-      const { states: older, why } = await this.#older.find(this.#droppedOf(ids), trouble)
+      const { states: older, why } = await this.#older.find(this.#missingOf(ids), trouble)
       this.#assertOpen()
       watch.open(id => this.#projection.find(id)?.state ?? older.get(id))
       if (why !== undefined || !this.#tail.isStarted) void this.#showLater(watch, ids).catch(() => undefined)
@@ -297,7 +296,7 @@ export class RpcResults implements ResultStore {
    */
   async #showLater(watch: StartedWatch, ids: readonly string[]): Promise<void> {
     while (this.#state === 'open' && !watch.isOver()) {
-      const { states: older, why } = await this.#older.find(this.#droppedOf(ids), undefined)
+      const { states: older, why } = await this.#older.find(this.#missingOf(ids), undefined)
       watch.open(id => older.get(id))
       if (why === undefined && this.#tail.isStarted) return
       await new Promise<void>(resolve => this.#reading.clock.after(showAgainMs, resolve, { ref: false }))
@@ -305,8 +304,9 @@ export class RpcResults implements ResultStore {
     }
   }
 
-  #droppedOf(ids: readonly string[]): ReadonlySet<string> {
-    return new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
+  /** Not in memory: dropped from it, or never read here. */
+  #missingOf(ids: readonly string[]): ReadonlySet<string> {
+    return new Set(ids.filter(id => this.#projection.find(id) === undefined))
   }
 
   async #fence(): Promise<void> {
