@@ -5,9 +5,9 @@ import type { RabbitControl } from '../../../../test-support/rabbitmq-server.ts'
 import { frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
 import type { Broker } from '../../src/broker.ts'
-import { systemClock } from '../../src/core/clock.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { BrokerTimeoutError } from '../../src/core/errors.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { RabbitBroker } from '../../src/drivers/rabbitmq/broker.ts'
 import { parseLocation } from '../../src/drivers/rabbitmq/location.ts'
 import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
@@ -93,6 +93,59 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     const healedAt = performance.now()
     await until('the message from meanwhile', () => sink.ids.has('meanwhile'), { timeoutMs: 60_000 })
     expect(performance.now() - healedAt).toBeLessThan(30_000)
+  })
+
+  it('loses nothing that was confirmed when a link under load is half open', async () => {
+    await using server = await startRabbit()
+    await using proxy = await new TcpProxy(server.address.port).listen()
+    await using behind = await openPeer(`amqp://127.0.0.1:${proxy.port}/?heartbeat=1`)
+    const sink = await drain(behind.broker)
+    const load = new Load(behind.broker)
+    for (let round = 0; round < rounds; round++) {
+      const before = load.accepted.size
+      await until('messages under way', () => load.accepted.size > before + 100)
+      const connections = proxy.connectionCount
+      proxy.silence()
+      await until('its attempts to connect anew', () => proxy.connectionCount > connections, { timeoutMs: 15_000 })
+      proxy.heal()
+      const healedAt = load.accepted.size
+      await until('messages again', () => load.accepted.size > healedAt + 50, { timeoutMs: 30_000 })
+    }
+    await load.stop()
+    const missing = (): string[] => [...load.accepted].filter(id => !sink.ids.has(id))
+    await until('every confirmed message', () => missing().length === 0, { last: () => missing().slice(0, 9).join() })
+  })
+
+  it('says what is in the way, and gives a broker that is back time to come up, however long it was away', async () => {
+    await using server = await startRabbit()
+    await using proxy = await new TcpProxy(server.address.port).listen()
+    let aheadMs = 0
+    const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs }
+    await using behind = await openPeer(`amqp://127.0.0.1:${proxy.port}/?heartbeat=1`, { clock })
+    await using outside = await openPeer(server.url())
+    await using other = await openPeer(`${server.url()}?maxPriority=9`)
+    const told: (string | undefined)[] = []
+    const ends: Error[] = []
+    await behind.broker.consume(['queue'], {
+      prefetch: 1,
+      consumer: 'sink@test',
+      onDeliveries: () => told.push('a delivery'),
+      onInterruption: reason => told.push(reason?.message),
+      onEnd: error => ends.push(error),
+    })
+    proxy.silence()
+    await until('the loss', () => told.length > 0, { timeoutMs: 15_000 })
+    expect(told[0]).toMatch(/^The connection was lost: /)
+    aheadMs = 3_600_000
+    await server.ctl(['delete_queue', 'queue'])
+    await other.broker.declare(['queue'])
+    proxy.heal()
+    await until('the refusal', () => told.some(text => text?.includes('declared otherwise')), { timeoutMs: 30_000 })
+    await server.ctl(['delete_queue', 'queue'])
+    await until('its return', () => told.at(-1) === undefined, { timeoutMs: 30_000 })
+    await outside.broker.publish([publication('after')])
+    await until('the message', () => told.at(-1) === 'a delivery')
+    expect(ends).toEqual([])
   })
 
   it('answers `lost` for what was held when the link went, and gives it to another', async () => {

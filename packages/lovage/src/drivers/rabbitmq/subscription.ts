@@ -230,7 +230,8 @@ export class RabbitSubscription implements Subscription {
     this.#dropLane()
     if (this.#state !== 'open' || lane.link.isLost) return
     const { connection } = this.#parts
-    this.#interrupted(channelFault(refusal ?? new Error('it was closed'), `consume ${this.#parts.queues.join(', ')}`))
+    // without one it has most likely ended with its link, which is told next
+    if (refusal !== undefined) this.#interrupted(channelFault(refusal, `consume ${this.#parts.queues.join(', ')}`))
     connection.clock.after(reopenMs, () => {
       if (this.#state !== 'open' || this.#lane !== undefined || connection.current !== lane.link) return
       this.#openLane(lane.link).catch((error: unknown) => connection.renew(coerceError(refusal ?? error)))
