@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { declarationOf, frameFilter, hasExpiration } from '../../../../test-support/amqp-frames.ts'
 import type { Declaration } from '../../../../test-support/amqp-frames.ts'
@@ -61,25 +61,44 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     await rabbit.deleteVhost(vhost)
   })
 
-  it.skipIf(spawnSync('openssl', ['version']).status !== 0)(
-    'speaks TLS, and trusts no certificate it does not know',
-    async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'lovage-tls-'))
-      onTestFinished(() => rmSync(folder, { recursive: true }))
-      const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-      const self = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost']
-      execFileSync('openssl', [...self, '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert])
+  describe.skipIf(spawnSync('openssl', ['version']).status !== 0)('with TLS', () => {
+    it('trusts no certificate it does not know, nor one for another name', async () => {
+      const { cert, key } = makeCertificate()
       const port = await freePort()
-      const files = [`cacertfile = ${cert}`, `certfile = ${cert}`, `keyfile = ${key}`].map(
-        line => `ssl_options.${line}`,
-      )
-      await using _server = await startRabbit({ config: [`listeners.ssl.default = 127.0.0.1:${port}`, ...files] })
+      await using _server = await startRabbit({ config: tlsConfig(port, { cert, key }) })
       await using peer = await openPeer(`amqps://localhost:${port}?caFile=${cert}`)
       expect(await peer.broker.publish([publication('task')])).toEqual([{ accepted: 'yes' }])
       await expect(openPeer(`amqps://localhost:${port}`)).rejects.toThrow(/certificate is not trusted.*\?caFile=/)
+      await expect(openPeer(`amqps://127.0.0.1:${port}?caFile=${cert}`)).rejects.toThrow(/is not for "127\.0\.0\.1"/)
       await expect(openPeer(`amqp://localhost:${port}`)).rejects.toThrow(/amqps:\/\//)
-    },
-  )
+      await expect(openPeer(`amqps://localhost:${port}?caFile=${cert}.not`)).rejects.toMatchObject({
+        code: 'E_CONFIG',
+        message: expect.stringMatching(/caFile=.*cert\.pem\.not names a file that cannot be read: ENOENT/),
+      })
+    })
+
+    it.each([
+      ['1.3', /it demands a client certificate.*\?certFile=.*&keyFile=/],
+      ['1.2', /most likely it demands a client certificate.*\?certFile=.*&keyFile=/],
+    ])('shows its own certificate where one is demanded: TLS %s', async (version, says) => {
+      const authority = makeCertificate()
+      const mine = makeCertificate(authority)
+      const port = await freePort()
+      const demand = ['verify = verify_peer', 'fail_if_no_peer_cert = true', `versions.1 = tlsv${version}`]
+      await using _server = await startRabbit({ config: tlsConfig(port, authority, demand) })
+      const url = `amqps://localhost:${port}?caFile=${authority.cert}`
+      await using peer = await openPeer(`${url}&certFile=${mine.cert}&keyFile=${mine.key}`)
+      expect(await peer.broker.publish([publication('task')])).toEqual([{ accepted: 'yes' }])
+      await expect(openPeer(url)).rejects.toThrow(says)
+      const other = makeCertificate()
+      const stranger = openPeer(`${url}&certFile=${other.cert}&keyFile=${other.key}`)
+      await expect(stranger).rejects.toThrow(/refuses the client certificate in certFile=/)
+      await expect(openPeer(`${url}&certFile=${mine.cert}&keyFile=${other.key}`)).rejects.toMatchObject({
+        code: 'E_CONFIG',
+        message: expect.stringMatching(/keyFile=.* cannot be used: .*mismatch/),
+      })
+    })
+  })
 
   it.each(['?colour=red', '?queueType=stream', '?maxPriority=900', '?heartbeat=never'])(
     'refuses an option of the URL before it connects: %s',
@@ -108,6 +127,29 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     await rabbit.deleteVhost(vhost)
   })
 })
+
+interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** Files of a certificate for localhost and its key. Gone after the test. @param authority signs it. @default itself */
+function makeCertificate(authority?: Certificate): Certificate {
+  const folder = mkdtempSync(join(tmpdir(), 'lovage-tls-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const self = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${basename(folder)}`]
+  const signer = authority === undefined ? [] : ['-CA', authority.cert, '-CAkey', authority.key]
+  const args = [...self, '-addext', 'subjectAltName=DNS:localhost', ...signer, '-keyout', key, '-out', cert]
+  execFileSync('openssl', args, { stdio: 'pipe' })
+  return { cert, key }
+}
+
+/** Lines of rabbitmq.conf: a TLS port with this certificate, which is its authority, too. @param more of ssl_options */
+function tlsConfig(port: number, { cert, key }: Certificate, more: readonly string[] = []): readonly string[] {
+  const options = [`cacertfile = ${cert}`, `certfile = ${cert}`, `keyfile = ${key}`, ...more]
+  return [`listeners.ssl.default = 127.0.0.1:${port}`, ...options.map(line => `ssl_options.${line}`)]
+}
 
 /** Runs all that the driver can do behind a proxy that writes down what it declares. */
 async function recordEverything(): Promise<{ readonly declarations: Declaration[]; readonly expirationCount: number }> {

@@ -25,19 +25,29 @@ export function isNotFound(error: unknown): boolean {
 export function connectFault(error: unknown, location: Location, host: Host): LovageError {
   const cause = coerceError(error)
   const where = `${location.tls ? 'amqps' : 'amqp'}://${host.hostname}:${host.port}`
-  const text = `${systemCode(cause)} ${cause.message}`
-  const reason = connectReasons.find(({ pattern }) => pattern.test(text))
-  const message = reason === undefined ? cause.message : reason.say({ location, host, text })
+  const mark = markOf(cause)
+  const found = connectReasons.find(({ pattern }) => pattern.test(mark))
+  const message = found === undefined ? cause.message : found.say({ location, host, cause })
   return new BrokerConnectionError(`RabbitMQ at ${where} cannot be used: ${message}`, {
     cause,
-    details: { host: host.hostname, port: host.port, vhost: location.vhost, reason: reason?.reason ?? 'unknown' },
+    details: { host: host.hostname, port: host.port, vhost: location.vhost, reason: found?.reason ?? 'unknown' },
   })
+}
+
+/**
+ * What tells errors apart: the system's or TLS's code; for those that have none, or only EPROTO, their text. Texts of
+ * errors with a code are not searched: hosts, ports and names of certificates stand in them.
+ */
+function markOf(error: Error): string {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return code === '' || code === 'EPROTO' ? error.message : code
 }
 
 interface ConnectReason {
   readonly reason: string
+  /** Of the mark. */
   readonly pattern: RegExp
-  readonly say: (facts: { readonly location: Location; readonly host: Host; readonly text: string }) => string
+  readonly say: (facts: { readonly location: Location; readonly host: Host; readonly cause: Error }) => string
 }
 
 const connectReasons: readonly ConnectReason[] = [
@@ -49,7 +59,7 @@ const connectReasons: readonly ConnectReason[] = [
   },
   {
     reason: 'vhost',
-    pattern: /530|NOT[_-]ALLOWED|Expected ConnectionOpenOk; got <ConnectionClose/,
+    pattern: /Handshake terminated by server: 530|Expected ConnectionOpenOk; got <ConnectionClose/,
     say: ({ location, host }) =>
       `there is no virtual host "${location.vhost}", or "${host.username}" may not use it. rabbitmqctl add_vhost and set_permissions make one; the name in the URL is written with %2F for /`,
   },
@@ -61,37 +71,94 @@ const connectReasons: readonly ConnectReason[] = [
   {
     reason: 'host',
     pattern: /ENOTFOUND|EAI_AGAIN/,
-    say: ({ host }) => `the host name "${host.hostname}" is not known here`,
+    say: ({ host }) =>
+      `the host name "${host.hostname}" is not known here. Is it written right, and does this machine (or container) reach its name server?`,
+  },
+  {
+    reason: 'route',
+    pattern: /EHOSTUNREACH|ENETUNREACH/,
+    say: () => 'no way leads there from here. Check the address, and the network of this machine (or container)',
+  },
+  {
+    reason: 'timeout',
+    pattern: /ETIMEDOUT/,
+    say: ({ location }) =>
+      `no answer within ${location.connectTimeoutMs} ms. Is the address right, and does a firewall let this through? A broker that is only slow gets more time by ?connectTimeoutMs=`,
+  },
+  {
+    reason: 'certificate-time',
+    pattern: /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/,
+    say: ({ cause }) =>
+      `its certificate is out of its time (${cause.message}). Renew it there, or that of its authority; or is the clock of this machine wrong?`,
+  },
+  {
+    reason: 'certificate-name',
+    pattern: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    say: ({ cause, host }) =>
+      `its certificate is not for "${host.hostname}" (${cause.message}). Write a name in the URL that it is for, or have one made with this name in its subjectAltName`,
   },
   {
     reason: 'certificate',
-    pattern: /CERT|SELF_SIGNED|self.signed|certificate|ALTNAME/i,
-    say: ({ text }) =>
-      `its certificate is not trusted (${text.trim()}). Name the authority's file in the URL: ?caFile=/path/ca.pem`,
+    pattern: /^DEPTH_ZERO_SELF_SIGNED_CERT$/,
+    say: () =>
+      'its certificate is not trusted: it is signed by itself. Name a file with this certificate in the URL: ?caFile=/path/cert.pem',
+  },
+  {
+    reason: 'certificate',
+    pattern:
+      /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(?:VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT(?:_LOCALLY)?)|CERT_UNTRUSTED|INVALID_CA)$/,
+    say: ({ location, cause }) =>
+      `its certificate is not trusted: it was signed by ${location.caFile === undefined ? 'nobody known here' : `nobody in caFile=${location.caFile}`} (${cause.message}). Name the authority's file in the URL: ?caFile=/path/ca.pem. Authorities between the two belong into the broker's ssl_options.certfile`,
+  },
+  {
+    reason: 'client-certificate',
+    pattern:
+      /alert[_ ](?:certificate[_ ](?:required|expired|revoked|unknown)|(?:bad|unsupported)[_ ]certificate|unknown[_ ]ca)/i,
+    say: ({ location, cause }) =>
+      location.certFile === undefined
+        ? `it demands a client certificate. ${giveCertificate}`
+        : `it refuses the client certificate in certFile=${location.certFile} (${alertOf(cause)}). Is it still valid, and is who signed it in the broker's ssl_options.cacertfile?`,
+  },
+  {
+    reason: 'handshake',
+    pattern: /alert[_ ]handshake[_ ]failure/i,
+    say: ({ location }) =>
+      location.certFile === undefined
+        ? `it ended the TLS handshake: most likely it demands a client certificate. ${giveCertificate}`
+        : `it ended the TLS handshake. Its log says why: it may refuse the client certificate in certFile=${location.certFile}, or know none of this side's ciphers (ssl_options.ciphers)`,
+  },
+  {
+    reason: 'tls-version',
+    pattern: /alert[_ ]protocol[_ ]version|unsupported[_ ]protocol/i,
+    say: () => 'it speaks no version of TLS that is allowed here. Have it speak TLS 1.2 or 1.3 (ssl_options.versions)',
   },
   {
     reason: 'tls',
-    pattern: /EPROTO|wrong version number|SSL routines|packet length too long/i,
+    pattern: /EPROTO|wrong[_ ]version[_ ]number|packet[_ ]length[_ ]too[_ ]long|SSL routines/i,
     say: ({ location }) =>
       location.tls
         ? 'that port does not speak TLS: write amqp://, or take the TLS port (5671)'
         : 'that port speaks TLS: write amqps://',
   },
   {
-    reason: 'timeout',
-    pattern: /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/,
-    say: ({ location }) => `no answer within ${location.connectTimeoutMs} ms`,
-  },
-  {
     reason: 'protocol',
-    pattern: /closed abruptly|ECONNRESET|Expected ConnectionStart|Invalid frame|Frame/i,
-    say: ({ location }) =>
-      `what listens there hung up on the AMQP greeting. ${location.tls ? '' : 'Perhaps it wants TLS (amqps://), or '}another service has the port`,
+    pattern: /closed abruptly|ECONNRESET|EPIPE|Expected ConnectionStart|Invalid frame|Frame/i,
+    say: ({ location }) => `what listens there hung up on the AMQP greeting. ${whyHungUp(location)}`,
   },
 ]
 
-function systemCode(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? error.code : ''
+const giveCertificate = 'Name yours, and its key, in the URL: ?certFile=/path/cert.pem&keyFile=/path/key.pem'
+
+function whyHungUp({ tls, certFile }: Location): string {
+  if (!tls) return 'Perhaps it wants TLS (amqps://), or another service has the port'
+  return certFile === undefined
+    ? `Perhaps it demands a client certificate (?certFile=, ?keyFile=), or another service has the port`
+    : 'Perhaps it refuses the client certificate (see its log), or another service has the port'
+}
+
+/** "…:SSL routines:ssl3_read_bytes:ssl/tls alert bad certificate:…" */
+function alertOf({ message }: Error): string {
+  return /alert ([a-z ]+)/.exec(message)?.[1] ?? message.trim()
 }
 
 /** A channel the broker closed because of what was asked. @param what was asked, for the message */

@@ -1,5 +1,4 @@
 /** One live AMQP connection, from its handshake until it is lost. What heals is RabbitConnection; this is what it heals. */
-import { readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Channel, ChannelModel, ConfirmChannel, Options } from 'amqplib'
 import { BrokerConnectionError, coerceError } from '../../core/errors.ts'
@@ -7,6 +6,7 @@ import { loadClient } from './client.ts'
 import { coalesceWrites } from './coalesced-writes.ts'
 import { channelFault, connectFault } from './faults.ts'
 import type { Host, Location } from './location.ts'
+import { readTlsFiles } from './tls-files.ts'
 
 export interface ServerInfo {
   readonly product: string
@@ -43,12 +43,16 @@ export class Link {
     model.on('unblocked', () => this.#unblock())
   }
 
-  /** @throws {BrokerConnectionError} saying what to look at. @throws {ConfigurationError} no client library. */
+  /**
+   * @throws {BrokerConnectionError} saying what to look at.
+   * @throws {ConfigurationError} no client library, or a file that the URL names cannot be used.
+   */
   static async open(options: LinkOptions): Promise<Link> {
     const { location, host, generation } = options
     const client = await loadClient()
+    const socket = await socketOptions(options)
     try {
-      const model = await client.connect(urlOptions(location, host), await socketOptions(options))
+      const model = await client.connect(urlOptions(location, host), socket)
       tame(model)
       return new Link(model, generation)
     } catch (error) {
@@ -198,19 +202,13 @@ function urlOptions({ vhost, heartbeat, tls }: Location, host: Host): Options.Co
 }
 
 async function socketOptions({ location, name }: LinkOptions): Promise<Record<string, unknown>> {
-  const { caFile, certFile, keyFile } = location
-  const read = async (file: string | undefined): Promise<Buffer | undefined> =>
-    file === undefined ? undefined : await readFile(file)
-  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)])
   return {
     // a small frame that waits for its neighbour's acknowledgement costs 44 ms
     noDelay: true,
     keepAlive: true,
     timeout: location.connectTimeoutMs,
     clientProperties: { connection_name: name },
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...(await readTlsFiles(location)),
   }
 }
 

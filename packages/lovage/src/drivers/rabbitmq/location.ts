@@ -27,7 +27,7 @@ export interface Location {
   readonly queueType: QueueType
   /** `x-max-priority`; 0: none. */
   readonly maxPriority: number
-  /** Files of PEM. */
+  /** Files of PEM; of the last two neither or both. */
   readonly caFile: string | undefined
   readonly certFile: string | undefined
   readonly keyFile: string | undefined
@@ -80,9 +80,19 @@ export function parseLocation(text: string, leaseMs = 30_000): Location {
     queueType: queueTypeOf(option('queueType')),
     maxPriority: wholeNumber(option('maxPriority'), { name: 'maxPriority', min: 0, max: 10, fallback: 0 }),
     caFile: option('caFile'),
-    certFile: option('certFile'),
-    keyFile: option('keyFile'),
+    ...clientFiles(option('certFile'), option('keyFile')),
   }
+}
+
+function clientFiles(
+  certFile: string | undefined,
+  keyFile: string | undefined,
+): Pick<Location, 'certFile' | 'keyFile'> {
+  if ((certFile === undefined) === (keyFile === undefined)) return { certFile, keyFile }
+  const [given, missing] = certFile === undefined ? ['keyFile', 'certFile'] : ['certFile', 'keyFile']
+  throw new ConfigurationError(
+    `The URL has the option ${given} without ${missing}. A client certificate needs both; a file that has both in it is named twice`,
+  )
 }
 
 /** Seconds. */
