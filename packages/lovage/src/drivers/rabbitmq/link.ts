@@ -8,12 +8,6 @@ import { channelFault, connectFault } from './faults.ts'
 import type { Host, Location } from './location.ts'
 import { readTlsFiles } from './tls-files.ts'
 
-export interface ServerInfo {
-  readonly product: string
-  /** `3.10.8` */
-  readonly version: string
-}
-
 export interface LinkOptions {
   readonly location: Location
   readonly host: Host
@@ -25,7 +19,6 @@ export interface LinkOptions {
 
 export class Link {
   readonly generation: number
-  readonly server: ServerInfo
   readonly #model: ChannelModel
   #isLost = false
   #isBlocked = false
@@ -36,7 +29,6 @@ export class Link {
   private constructor(model: ChannelModel, generation: number) {
     this.#model = model
     this.generation = generation
-    this.server = serverInfo(model)
     model.on('error', error => (this.#lastError = error))
     model.on('close', error => this.#lose(error ?? this.#lastError ?? new Error('the connection was closed')))
     model.on('blocked', () => (this.#isBlocked = true))
@@ -236,9 +228,4 @@ function tame(model: ChannelModel): void {
   heartbeater?.sendTimer?.unref()
   heartbeater?.recvTimer?.unref()
   if (stream !== undefined) coalesceWrites(stream)
-}
-
-function serverInfo(model: ChannelModel): ServerInfo {
-  const { product, version } = model.connection.serverProperties
-  return { product: String(product), version: String(version) }
 }
