@@ -42,6 +42,7 @@ describe.skipIf(!hasRabbit)('A batch of many messages for RabbitMQ', { timeout: 
     await lab.connection.withChannel('ask anything', channel => channel.checkQueue('queue'))
     const outcomes = await sending
     expect(outcomes.map(({ accepted }) => accepted)).toEqual(['yes', 'no'])
+    expect(outcomes[1]).toMatchObject({ error: { message: expect.stringMatching(/no queue "nowhere": .*Send again/) } })
   })
 })
 

@@ -4,6 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { connect } from 'amqplib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { declarationOf, frameFilter, hasExpiration } from '../../../../test-support/amqp-frames.ts'
 import type { Declaration } from '../../../../test-support/amqp-frames.ts'
@@ -106,6 +107,28 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
       expect(() => openRabbit(`amqp://localhost${query}`)).toThrow(expect.objectContaining({ code: 'E_CONFIG' }))
     },
   )
+
+  it('says what to look at when a queue is full, and when it is the private one of another connection', async () => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    await using peer = await openPeer(rabbit.url(vhost))
+    const limit = { 'max-length': 1, overflow: 'reject-publish' }
+    await rabbit.ctl(['set_policy', '-p', vhost, 'short', '^queue$', JSON.stringify(limit)])
+    const outcomes = await peer.broker.publish([publication('first'), publication('second')])
+    const says = /"queue": its queue is full, or in trouble\. rabbitmqctl list_queues/
+    expect(outcomes).toEqual([
+      { accepted: 'yes' },
+      { accepted: 'no', error: expect.objectContaining({ message: expect.stringMatching(says) }) },
+    ])
+    const other = await connect(rabbit.url(vhost))
+    await (await other.createChannel()).assertQueue('private', { exclusive: true })
+    await expect(peer.broker.declare(['private'])).rejects.toThrow(
+      /until that ends \(RESOURCE_LOCKED.*list_connections/,
+    )
+    await other.close()
+    await peer.close()
+    await rabbit.deleteVhost(vhost)
+  })
 
   it('explains a queue that is there already with other arguments, both sides of it, and sends nothing', async () => {
     const rabbit = await sharedRabbit()

@@ -175,10 +175,11 @@ export function channelFault(error: unknown, what: string): LovageError {
         { cause, details },
       )
     case replyCodes.resourceLocked:
-      return new BrokerError(`${what}: another connection holds it for itself (${reasonOf(cause.message)})`, {
-        cause,
-        details,
-      })
+      return new BrokerError(
+        `${what}: another connection holds it for itself, until that ends (${reasonOf(cause.message)}). ` +
+          `Whose it is: rabbitmqctl list_queues name owner_pid, and list_connections pid name`,
+        { cause, details },
+      )
     default:
       return new BrokerError(`${what}: ${reasonOf(cause.message)}`, { cause, details })
   }

@@ -41,6 +41,8 @@ export const largestBodyBytes: number = 16 * 1024 * 1024
 const windowSize = 4096
 const windowBytes = 4 * largestBodyBytes
 
+const blocked = 'it is blocked, its memory or disk is short. rabbitmqctl status shows its alarms and limits'
+
 interface Pending {
   readonly message: Outgoing
   /** Idempotent. */
@@ -148,7 +150,7 @@ export class Publisher {
         throw new BrokerTimeoutError(`RabbitMQ took no message for ${this.#timeoutMs} ms`)
       const link = await this.#connection.link(leftMs)
       const listen = (listener: () => void): (() => void) => link.onUnblocked(listener)
-      await heard(clock, leftMs, { what: 'it is blocked, its memory or disk is short', listen })
+      await heard(clock, leftMs, { what: blocked, listen })
       if (this.#open?.link !== link)
         await within(clock, leftMs, { what: 'open a channel', work: this.#reopen(link) }).catch(ignoreLost(link))
       const open = this.#ready()
@@ -273,7 +275,7 @@ function confirmed({ isReturned, message }: Pending, open: Open, error: unknown)
   }
   const isRefused = coerceError(error).message === 'message nacked'
   const text = isRefused
-    ? `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble`
+    ? `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble. rabbitmqctl list_queues name messages policy arguments state shows which`
     : `The channel was closed before the broker confirmed a message for "${message.routingKey}"`
   return { accepted: isRefused ? 'no' : 'unknown', error: new BrokerError(text, { cause: error }) }
 }
@@ -284,7 +286,8 @@ const unroutableReason = 'unroutable'
 function unroutable({ exchange, routingKey }: Outgoing): BrokerError {
   const target =
     exchange === '' ? `There is no queue "${routingKey}"` : `No queue is bound to "${exchange}" for "${routingKey}"`
-  return new BrokerError(target, { details: { reason: unroutableReason, exchange, routingKey } })
+  const text = `${target}: somebody deleted it since it was declared. Send again: it is declared anew`
+  return new BrokerError(text, { details: { reason: unroutableReason, exchange, routingKey } })
 }
 
 /** Whether a message was not accepted because no queue took it. */
