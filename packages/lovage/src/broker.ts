@@ -14,7 +14,7 @@ export interface BrokerCapabilities {
    * rounded down, so that a message may come up to a second early and the worker waits for the rest.
    */
   readonly delay: boolean | 'seconds'
-  /** 0 = none, else the highest; 9 goes first. */
+  /** 0 = none, else the highest, which goes first. Where it is more than 9, the rest is for what others send. */
   readonly priorities: number
   /** Messages can be published inside the caller's own database transaction. */
   readonly transactions: boolean

@@ -101,7 +101,7 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     })
   })
 
-  it.each(['?colour=red', '?queueType=stream', '?maxPriority=900', '?heartbeat=never'])(
+  it.each(['?colour=red', '?queueType=stream', '?maxPriority=256', '?heartbeat=never'])(
     'refuses an option of the URL before it connects: %s',
     query => {
       expect(() => openRabbit(`amqp://localhost${query}`)).toThrow(expect.objectContaining({ code: 'E_CONFIG' }))
@@ -125,6 +125,28 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     await expect(peer.broker.declare(['private'])).rejects.toThrow(
       /until that ends \(RESOURCE_LOCKED.*list_connections/,
     )
+    await other.close()
+    await peer.close()
+    await rabbit.deleteVhost(vhost)
+  })
+
+  it.each([20, 255])('joins a queue of others with %i priorities, and heeds those above ours', async maxPriority => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    const other = await connect(rabbit.url(vhost))
+    const channel = await other.createConfirmChannel()
+    // as py-amqp writes it
+    await channel.assertQueue('queue', { arguments: { 'x-max-priority': { '!': 'int32', value: maxPriority } } })
+    await using peer = await openPeer(`${rabbit.url(vhost)}?maxPriority=${maxPriority}`)
+    expect(peer.broker.capabilities.priorities).toBe(maxPriority)
+    const outcomes = await peer.broker.publish([publication('low'), publication('high', { priority: 9 })])
+    expect(outcomes).toEqual([{ accepted: 'yes' }, { accepted: 'yes' }])
+    channel.sendToQueue('queue', Buffer.from('[[],{},{}]'), { headers: { id: 'theirs' }, priority: maxPriority - 1 })
+    await channel.waitForConfirms()
+    const sink = await drain(peer.broker, { prefetch: 1 })
+    await until('all three', () => sink.seen.length === 3)
+    expect([...sink.ids]).toEqual(['theirs', 'high', 'low'])
+    expect(sink.seen[0]?.message.properties.priority).toBe(maxPriority - 1)
     await other.close()
     await peer.close()
     await rabbit.deleteVhost(vhost)

@@ -25,7 +25,7 @@ export interface Location {
   readonly consumerTimeoutMs: number
   /** How queues are declared that are not there yet; both sides must declare them alike. */
   readonly queueType: QueueType
-  /** `x-max-priority`; 0: none. */
+  /** `x-max-priority`, as far as RabbitMQ takes it; 0: none. Ours are 0–9, but queues of others may have more. */
   readonly maxPriority: number
   /** Files of PEM; of the last two neither or both. */
   readonly caFile: string | undefined
@@ -78,7 +78,7 @@ export function parseLocation(text: string, leaseMs = 30_000): Location {
       fallback: 1_800_000,
     }),
     queueType: queueTypeOf(option('queueType')),
-    maxPriority: wholeNumber(option('maxPriority'), { name: 'maxPriority', min: 0, max: 10, fallback: 0 }),
+    maxPriority: wholeNumber(option('maxPriority'), { name: 'maxPriority', min: 0, max: 255, fallback: 0 }),
     caFile: option('caFile'),
     ...clientFiles(option('certFile'), option('keyFile')),
   }

@@ -115,6 +115,7 @@ describe('a URL', () => {
       { vhost: 'v/w', hosts: [{ hostname: '::1', port: 7, username: 'guest', password: 'guest' }] },
     ],
     ['amqp://a/x?queueType=quorum&maxPriority=5;amqp://b', { vhost: 'x', queueType: 'quorum', maxPriority: 5 }],
+    ['amqp://a?maxPriority=255', { maxPriority: 255 }],
   ])('%s is read', (url, location) => {
     expect(parseLocation(url)).toMatchObject(location)
   })
