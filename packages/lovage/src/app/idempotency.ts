@@ -37,7 +37,7 @@ export async function publishOnce(
   const id = callId(app, call.options)
   const draft = toPublication(app, { ...call, id })
   const backend = await app.backend()
-  const key = `idempotency/${encodeURIComponent(call.name)}/${idempotencyKey}`
+  const key = keyOf(app, call, idempotencyKey)
   const place = { backend, key, ttlMs: timeToLiveMs(app, call, app.clock.now()), signal: call.options.signal }
   const claim = await claimKey(app, id, place)
   if (claim.isSent) return { id: claim.id, deduplicated: true }
@@ -46,6 +46,11 @@ export async function publishOnce(
     publishDrafts(app, [claimed], [claim.id === id ? draft : toPublication(app, claimed)]),
   )
   return { id: claim.id, deduplicated: false }
+}
+
+/** The app's name is in it: apps may share coordination, as on one virtual host, and not know of each other's tasks. */
+function keyOf(app: AppState, call: Call, idempotencyKey: string): string {
+  return `idempotency/${encodeURIComponent(app.name)}/${encodeURIComponent(call.name)}/${idempotencyKey}`
 }
 
 interface Place {

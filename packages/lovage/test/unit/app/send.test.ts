@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest'
+import { randomUUID } from 'node:crypto'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import type { Backend } from '../../../src/backend.ts'
 import type { Publication } from '../../../src/broker.ts'
@@ -332,7 +333,7 @@ describe('a broker that refuses', () => {
     const app = await appRefusing('bad', 'no')
     const { coordination } = await internals(app).backend()
     const claim = { id: 'perhaps sent', isSent: false, at: 0 }
-    await coordination.put('idempotency/t/k', JSON.stringify(claim), 60_000)
+    await coordination.put('idempotency/test/t/k', JSON.stringify(claim), 60_000)
     await expect(app.sendTask('t', ['bad'], {}, { idempotencyKey: 'k' })).rejects.toThrow(PublishError)
     expect(await app.sendTask('t', ['good'], {}, { idempotencyKey: 'k' })).toMatchObject({ id: 'perhaps sent' })
   })
@@ -342,7 +343,7 @@ describe('a broker that refuses', () => {
     const backend = await internals(behind).backend()
     const publish: Backend['publish'] = async batch => {
       const claim = { id: 'sent by another', isSent: true, at: Date.now() }
-      await backend.coordination.put('idempotency/t/k', JSON.stringify(claim), 60_000)
+      await backend.coordination.put('idempotency/test/t/k', JSON.stringify(claim), 60_000)
       return batch.map(() => ({ accepted: 'no', error: new Error('full') }))
     }
     internals(app).takeOver({ ...backend, publish })
@@ -377,6 +378,20 @@ describe('an idempotency key', () => {
     expect(second.id).not.toBe(first.id)
   })
 
+  it('belongs to one app, by its name', async () => {
+    const brokerUrl = `memory://${randomUUID()}`
+    const [app, sameName] = [memoryApp({ brokerUrl }), memoryApp({ brokerUrl })]
+    const other = new Lovage('other', { brokerUrl })
+    onTestFinished(() => other.close())
+    const first = await app.sendTask('t', [], {}, { idempotencyKey: 'k' })
+    expect(await other.sendTask('t', [], {}, { idempotencyKey: 'k' })).toMatchObject({ deduplicated: false })
+    expect(await sameName.sendTask('t', [], {}, { idempotencyKey: 'k' })).toMatchObject({
+      id: first.id,
+      deduplicated: true,
+    })
+    expect(await app.queue('celery').stats()).toMatchObject({ ready: 2 })
+  })
+
   it('is free again when the call was refused', async () => {
     const app = memoryApp()
     const task = app.task('t', (_t, x: unknown) => x)
@@ -390,7 +405,11 @@ describe('an idempotency key', () => {
     const task = app.task('t', () => 1)
     await using _worker = await startTestWorker(app, { clock })
     const { coordination } = await internals(app).backend()
-    await coordination.put('idempotency/t/k', JSON.stringify({ id: 'left', isSent: false, at: clock.now() }), 60_000)
+    await coordination.put(
+      'idempotency/test/t/k',
+      JSON.stringify({ id: 'left', isSent: false, at: clock.now() }),
+      60_000,
+    )
     const sending = task.applyAsync([], { idempotencyKey: 'k' })
     await clock.advance(10_000)
     const result = await sending
@@ -403,12 +422,12 @@ describe('an idempotency key', () => {
     const task = app.task('t', () => 1)
     const { coordination } = await internals(app).backend()
     const claim = { id: 'other', isSent: false, at: Date.now() }
-    await coordination.put('idempotency/t/sent', JSON.stringify(claim), 60_000)
-    await coordination.put('idempotency/t/refused', JSON.stringify(claim), 60_000)
+    await coordination.put('idempotency/test/t/sent', JSON.stringify(claim), 60_000)
+    await coordination.put('idempotency/test/t/refused', JSON.stringify(claim), 60_000)
     const sent = task.applyAsync([], { idempotencyKey: 'sent' })
     const refused = task.applyAsync([], { idempotencyKey: 'refused' })
-    await coordination.put('idempotency/t/sent', JSON.stringify({ ...claim, isSent: true }), 60_000)
-    await coordination.delete('idempotency/t/refused')
+    await coordination.put('idempotency/test/t/sent', JSON.stringify({ ...claim, isSent: true }), 60_000)
+    await coordination.delete('idempotency/test/t/refused')
     expect(await sent).toMatchObject({ id: 'other', deduplicated: true })
     expect(await refused).toMatchObject({ deduplicated: false })
   })
@@ -418,14 +437,14 @@ describe('an idempotency key', () => {
     await putState(app, { id: 'there', state: 'PENDING' })
     const { coordination } = await internals(app).backend()
     const claim = { id: 'there', isSent: false, at: Date.now() - 60_000 }
-    await coordination.put('idempotency/t/k', JSON.stringify(claim), 60_000)
+    await coordination.put('idempotency/test/t/k', JSON.stringify(claim), 60_000)
     expect(await app.sendTask('t', [], {}, { idempotencyKey: 'k' })).toMatchObject({ id: 'there', deduplicated: true })
   })
 
   it('can be waited for no longer than the caller likes', async () => {
     const app = memoryApp()
     const { coordination } = await internals(app).backend()
-    await coordination.put('idempotency/t/k', JSON.stringify({ id: 'a', isSent: false, at: Date.now() }), 60_000)
+    await coordination.put('idempotency/test/t/k', JSON.stringify({ id: 'a', isSent: false, at: Date.now() }), 60_000)
     const caller = new AbortController()
     const sending = app.sendTask('t', [], {}, { idempotencyKey: 'k', signal: caller.signal })
     caller.abort(new Error('no longer'))
@@ -437,7 +456,7 @@ describe('an idempotency key', () => {
     const task = app.task('t', () => 1)
     const { coordination } = await internals(app).backend()
     await coordination.put(
-      'idempotency/t/k',
+      'idempotency/test/t/k',
       JSON.stringify({ id: 'left', isSent: false, at: Date.now() - 60_000 }),
       60_000,
     )
