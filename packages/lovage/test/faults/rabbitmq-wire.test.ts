@@ -17,13 +17,23 @@ import { publication, record } from '../../src/testing/conformance/fixtures.ts'
 import { drain, openPeer } from './support/rabbit.ts'
 import { until } from './support/until.ts'
 
+/** Of queues that only Lovage has. */
+const ownNames = ['control', 'parked', 'notices.', 'inbox.', 'results.', 'answers.'].map(name => `lovage.${name}`)
+
 describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () => {
   it('asks for nothing that RabbitMQ 4.3 refuses, and never has the broker drop a message', async () => {
     const { declarations, expirationCount } = await recordEverything()
     const queues = declarations.filter(({ what, passive }) => what === 'queue' && !passive)
     // all of what the driver has was seen
     const names = queues.map(({ name }) => name).join(' ')
-    for (const name of ['queue', 'celery_delayed_27', 'lovage.control', 'lovage.parked', '.celery.pidbox', 'celeryev.'])
+    for (const name of [
+      'queue',
+      'celery_delayed_27',
+      '.celery.pidbox',
+      '.reply.celery.pidbox',
+      'celeryev.',
+      ...ownNames,
+    ])
       expect(names).toContain(name)
     expect(declarations.some(({ what }) => what === 'qos')).toBe(true)
     expect(queues.filter(({ durable, exclusive }) => !durable && !exclusive)).toEqual([])
@@ -43,6 +53,25 @@ describe.skipIf(!hasRabbit)('On the wire to RabbitMQ', { timeout: 60_000 }, () =
     expect(declarations.filter(({ what, name }) => what === 'exchange' && name === 'queue')).toEqual([])
     const levels = declarations.filter(({ what, name }) => what === 'queue' && name.startsWith('celery_delayed_'))
     expect(new Set(levels.map(({ name }) => name))).toEqual(new Set(delayLevels.map(({ name }) => name)))
+  })
+
+  it('declares the queues of results as every version and process must', async () => {
+    const { declarations } = await recordEverything()
+    const declared = (name: string): Partial<Declaration>[] =>
+      declarations.filter(each => each.what === 'queue' && !each.passive && each.name.startsWith(name))
+    // each argument: the length of its name, the name, its type, its value
+    const activeConsumer = table('\x18x-single-active-consumert\x01')
+    const stream = table('\x0cx-queue-typeS\0\0\0\x06stream')
+    const kept = { durable: true, exclusive: false, autoDelete: false }
+    const own = { exclusive: true, autoDelete: true }
+    for (const [name, expected] of [
+      ['lovage.inbox.lovage', { ...kept, arguments: activeConsumer }],
+      ['lovage.results.lovage', { ...kept, arguments: stream }],
+      ['lovage.answers.', { ...own, arguments: table('') }],
+    ] as const) {
+      expect(declared(name)).not.toEqual([])
+      for (const each of declared(name)) expect(each).toMatchObject(expected)
+    }
   })
 
   it.each([
@@ -194,6 +223,13 @@ function makeCertificate(authority?: Certificate): Certificate {
 function tlsConfig(port: number, { cert, key }: Certificate, more: readonly string[] = []): readonly string[] {
   const options = [`cacertfile = ${cert}`, `certfile = ${cert}`, `keyfile = ${key}`, ...more]
   return [`listeners.ssl.default = 127.0.0.1:${port}`, ...options.map(line => `ssl_options.${line}`)]
+}
+
+/** A table of arguments on the wire. */
+function table(fields: string): Buffer {
+  const bytes = Buffer.from(`\0\0\0\0${fields}`, 'latin1')
+  bytes.writeUInt32BE(fields.length)
+  return bytes
 }
 
 /** Runs all that the driver can do behind a proxy that writes down what it declares. */
