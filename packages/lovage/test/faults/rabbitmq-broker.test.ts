@@ -114,6 +114,7 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     await load.stop()
     const missing = (): string[] => [...load.accepted].filter(id => !sink.ids.has(id))
     await until('every confirmed message', () => missing().length === 0, { last: () => missing().slice(0, 9).join() })
+    expect([...sink.ids].filter(id => !load.accepted.has(id) && !load.unknown.has(id))).toEqual([])
   })
 
   it('says what is in the way, and gives a broker that is back time to come up, however long it was away', async () => {

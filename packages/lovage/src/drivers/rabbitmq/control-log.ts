@@ -210,10 +210,13 @@ export class ControlLog {
    */
   #follow(link: Link): void {
     const turn = ++this.#turn
+    const { clock } = this.#session.consuming
     const goOn = async (): Promise<void> => {
       while (!this.#isClosed && !link.isLost && turn === this.#turn) {
+        const beganAt = clock.monotonic()
         await this.#followOnce(link).catch((error: unknown) => (this.#refusal = error))
-        await sleep(this.#session.consuming.clock, retryMs)
+        // at once when it was deleted: who opens it meanwhile knows nothing of the keys that are written again here
+        if (clock.monotonic() - beganAt < retryMs) await sleep(clock, retryMs)
       }
     }
     void goOn()

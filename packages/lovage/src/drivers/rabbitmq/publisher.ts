@@ -269,15 +269,13 @@ function confirmed({ isReturned, message }: Pending, open: Open, error: unknown)
   if (error === null || error === undefined) return { accepted: 'yes' }
   if (open.refusal !== undefined)
     return { accepted: 'unknown', error: channelFault(open.refusal, `publish to "${message.routingKey}"`) }
-  if (open.link.isLost) {
+  // the channel ended, with its link or without it: its end is told before the link's
+  if (coerceError(error).message !== 'message nacked') {
     const away = new BrokerConnectionError('The connection was lost before the broker confirmed the message')
     return { accepted: 'unknown', error: away }
   }
-  const isRefused = coerceError(error).message === 'message nacked'
-  const text = isRefused
-    ? `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble. rabbitmqctl list_queues name messages policy arguments state shows which`
-    : `The channel was closed before the broker confirmed a message for "${message.routingKey}"`
-  return { accepted: isRefused ? 'no' : 'unknown', error: new BrokerError(text, { cause: error }) }
+  const text = `The broker refused a message for "${message.routingKey}": its queue is full, or in trouble. rabbitmqctl list_queues name messages policy arguments state shows which`
+  return { accepted: 'no', error: new BrokerError(text, { cause: error }) }
 }
 
 /** Marks an outcome's error: no queue took the message. */
