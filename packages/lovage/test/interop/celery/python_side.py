@@ -135,11 +135,11 @@ def seen(ask):
 
 
 def failure(result, timeout=20):
-    """How the failure of a task looks to whoever asks for its result."""
+    """How the failure of a task looks to whoever asks for its result: class, message, first line of the traceback."""
     try:
         return ['returned', result.get(timeout=timeout)]
     except Exception as error:  # noqa: BLE001
-        return [type(error).__name__, str(error), bool(result.traceback)]
+        return [type(error).__name__, str(error), (result.traceback or '').split('\n')[0]]
 
 
 def fresh():
