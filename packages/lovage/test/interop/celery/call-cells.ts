@@ -1,6 +1,5 @@
 /** How tasks are called and how they end: times, limits, retries, states, errors, revokes, what follows. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { zstdCompressSync } from 'node:zlib'
 import { failure, timeoutMs } from './failure.ts'
 import { fromPython, fromTypeScript, type Cell } from './stage.ts'
 import type { AsyncResult, Lovage } from '../../../src/index.ts'
@@ -321,32 +320,6 @@ const workflows: readonly Cell[] = [
   ),
 ]
 
-const zstdBody = zstdCompressSync('[["zstd"], {}, {}]').toString('hex')
-
-const wire: readonly Cell[] = [
-  fromPython('protocol 1', `get(protocol_1('ts.add', 2, 3))`, 5),
-  fromPython('compressed by zlib', `get(send('ts.echo', 'x' * 2000, compression='gzip')) == 'x' * 2000`, true),
-  fromPython(
-    'compressed by zstd',
-    `get(publish(bytes.fromhex('${zstdBody}'), {'compression': 'application/zstd'}))`,
-    'zstd',
-  ),
-  fromPython('compressed by bzip2 is refused', `failure(send('ts.echo', 1, compression='bzip2'))[0]`, 'DecodeError'),
-  fromPython('pickle is refused', `failure(send('ts.echo', 1, serializer='pickle'))[0]`, 'ContentDisallowed'),
-  fromPython(
-    'YAML is refused',
-    `failure(publish('- [1]', {}, content_type='application/x-yaml'))[0]`,
-    'ContentDisallowed',
-  ),
-  fromPython('broken JSON', `failure(publish('[[1], {', {}))[0]`, 'DecodeError'),
-  fromPython(
-    'unknown headers are ignored',
-    `get(send('ts.echo', 1, headers={'x-unknown': 'y', 'trace': {'a': [1]}}))`,
-    1,
-  ),
-  fromPython('a name nobody knows', `r = send('ts.nothing'); r._get_task_meta()['status']`, 'PENDING'),
-]
-
 export const callCells: readonly Cell[] = [
   ...headers,
   ...times,
@@ -355,5 +328,4 @@ export const callCells: readonly Cell[] = [
   ...limits,
   ...revokes,
   ...workflows,
-  ...wire,
 ]

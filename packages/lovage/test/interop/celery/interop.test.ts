@@ -6,19 +6,19 @@ import { hasRabbit, sharedRabbit } from '../../../../../test-support/rabbitmq.ts
 import { Lovage } from '../../../src/index.ts'
 import { findPythonCelery } from '../protocol/python-celery.ts'
 import { callCells } from './call-cells.ts'
-import { startLovageWorker, type LovageWorker } from './lovage-worker.ts'
+import { startLovageWorker } from './lovage-worker.ts'
 import { PythonClient, startPythonWorker } from './python-client.ts'
 import type { Cell, Stage } from './stage.ts'
 import { asPage, asTable, familyOf, type Outcomes } from './table.ts'
 import { valueCells } from './value-cells.ts'
+import { wireCells } from './wire-cells.ts'
 
-const cells = [...valueCells, ...callCells]
+const cells = [...valueCells, ...callCells, ...wireCells]
 const found = hasRabbit ? findPythonCelery() : []
 const outcomes: Outcomes = new Map()
 
 interface Opened extends Stage {
   readonly url: string
-  readonly worker: LovageWorker
   readonly close: () => Promise<void>
 }
 

@@ -1,5 +1,6 @@
 /** What a cell of the matrix has: stock Celery as client and worker, a Lovage worker, and an app that sends. */
 import type { Lovage } from '../../../src/index.ts'
+import type { LovageWorker } from './lovage-worker.ts'
 import type { PythonClient } from './python-client.ts'
 
 export interface Stage {
@@ -8,6 +9,8 @@ export interface Stage {
   readonly app: Lovage
   /** Another such app, with tasks of its own. */
   readonly createApp: (name: string) => Lovage
+  /** One process as long as the matrix lasts: if it ends, so do all who wait for a line of it. */
+  readonly worker: LovageWorker
 }
 
 export type Direction = 'Python → TypeScript' | 'TypeScript → Python'

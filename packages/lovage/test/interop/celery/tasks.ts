@@ -7,6 +7,7 @@ export const app: Lovage = new Lovage('interop', { defaultQueue: 'ts', routes: {
 app.task('ts.echo', (_task, ...args: unknown[]) => (args.length === 1 ? args[0] : args))
 app.task('ts.named', { kwargs: unchecked<Record<string, unknown>>() }, (_task, kwargs) => kwargs)
 app.task('ts.describe', (_task, ...args: unknown[]) => describe(args.length === 1 ? args[0] : args))
+app.task('ts.length', (_task, text: string) => text.length)
 app.task('ts.add', (_task, x: number, y: number) => x + y)
 app.task('ts.request', task => ({
   ...task.request,
