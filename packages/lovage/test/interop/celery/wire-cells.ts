@@ -1,7 +1,8 @@
-/** What a message may be made of, and what is said of one that cannot be read. */
+/** What a message may be made of, and what becomes of one that no worker can run. */
 import { deflateSync, zstdCompressSync } from 'node:zlib'
+import { isLong } from '../../faults/support/until.ts'
 import { failure } from './failure.ts'
-import { fromPython, type Cell, type Stage } from './stage.ts'
+import { fromPython, fromTypeScript, type Cell, type Stage } from './stage.ts'
 
 interface Refusal {
   readonly python: string
@@ -32,7 +33,7 @@ const bomb = deflateSync(Buffer.alloc(30 * 1024 * 1024, ' '))
 /** The JSON around the text of a body that has one. */
 const aroundText = '[[""], {}, {}]'.length
 
-export const wireCells: readonly Cell[] = [
+const wire: readonly Cell[] = [
   fromPython('protocol 1', `get(protocol_1('ts.add', 2, 3))`, 5),
   fromPython('compressed by zlib', `get(send('ts.echo', 'x' * 2000, compression='gzip')) == 'x' * 2000`, true),
   fromPython(
@@ -77,5 +78,32 @@ export const wireCells: readonly Cell[] = [
     `get(send('ts.echo', 1, headers={'x-unknown': 'y', 'trace': {'a': [1]}}))`,
     1,
   ),
-  fromPython('a name nobody knows', `r = send('ts.nothing'); r._get_task_meta()['status']`, 'PENDING'),
 ]
+
+/** Stands for the other 40 s of its give-backs, which a long run waits for. */
+const givenBackThrice = `publish('[[], {}, {}]', {'task': 'ts.nobody', 'lovage_unknown': 3})`
+
+const names: readonly Cell[] = [
+  {
+    what: 'a name nobody knows',
+    direction: 'Python → TypeScript',
+    run: async ({ python, app, worker }) => {
+      const said = (id: string, what: string): Promise<string> => worker.line(new RegExp(`\\[${id}\\] ${what}`))
+      const id = String(await python.run(`nobody = fresh().send_task('ts.nobody'); nobody.id`))
+      await said(id, 'given back for 1s')
+      const meanwhile = await python.run(`nobody._get_task_meta()['status']`)
+      await said(id, 'given back for 10s')
+      const last = isLong ? id : String(await python.run(`nobody = ${givenBackThrice}; nobody.id`))
+      await said(last, 'parked: no worker on this queue knows the task ts.nobody')
+      return [meanwhile, await python.run(`failure(nobody)`), await failure(app.result(last))]
+    },
+    sees: ['PENDING', ['NotRegistered', "'ts.nobody'", ''], ['NotRegistered', 'ts.nobody', []]],
+  },
+  fromTypeScript('a name nobody knows', async app => failure(await app.sendTask('py.nobody')), [
+    'NotRegistered',
+    'py.nobody',
+    [],
+  ]),
+]
+
+export const wireCells: readonly Cell[] = [...names, ...wire]
