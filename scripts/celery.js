@@ -8,10 +8,12 @@ import { oneAtATime } from './one-at-a-time.js'
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), '../node_modules/.cache/lovage-celery')
 const python = join(folder, 'bin/python')
+// what kombu 5.7 compresses with below Python 3.14, which has its own; the extra celery[zstd] brings another one
+const zstd = "backports.zstd; python_version < '3.14'"
 
 oneAtATime(() => {
   if (!existsSync(python)) run('python3', ['-m', 'venv', folder])
-  run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', 'celery', 'django'])
+  run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', 'celery', 'django', zstd])
 })
 console.log(python)
 
