@@ -17,13 +17,23 @@ async function run() {
 }
 
 async function poll(id, row) {
+  // until somebody has seen it
+  let status = { state: 'PENDING', progression: 'None', info: 'None' }
   for (let isOver = false; !isOver; await new Promise(resolve => setTimeout(resolve, 2000))) {
-    const response = await fetch(`${base}/task-status/${id}/`)
-    // nobody has seen it yet
-    const status = response.ok ? await response.json() : { state: 'PENDING', progression: 'None', info: 'None' }
+    status = (await ask(id)) ?? status
     const { state, progression, info } = status
     row.replaceChildren(...[id, state, progression, info].map(cell))
     isOver = ['SUCCESS', 'FAILURE', 'REVOKED'].includes(state)
+  }
+}
+
+// undefined: nobody knows it yet, or nobody answers; the row stays as it is, and the next time is soon
+async function ask(id) {
+  try {
+    const response = await fetch(`${base}/task-status/${id}/`)
+    return response.ok ? await response.json() : undefined
+  } catch {
+    return undefined
   }
 }
 
