@@ -1,7 +1,7 @@
 """The tutorial's task, run by stock Celery: `celery -A worker worker` in this folder, beside web processes of Lovage.
 
 Nothing here knows of Lovage. Web processes with LOVAGE_BROKER_URL=amqp://… name their inbox in `reply_to`, and that is
-where `rpc://` sends every state.
+where `rpc://` sends every state; LOVAGE_DEFAULT_QUEUE=python has them send to this worker's queue.
 """
 
 import os
@@ -10,6 +10,10 @@ import time
 from celery import Celery
 
 app = Celery("core", broker=os.environ.get("CELERY_BROKER_URL", "amqp://"), backend="rpc://")
+# One queue per language: this worker rejects names it does not know, so that it must not take from TypeScript's queue,
+# nor send to its own what only TypeScript has.
+app.conf.task_default_queue = "python"
+app.conf.task_routes = {"core.tasks.add": {"queue": "celery"}}
 
 
 @app.task(bind=True, name="core.tasks.loop")

@@ -14,6 +14,7 @@ USE_TZ = True
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "amqp://guest:guest@localhost:5672//")
 CELERY_RESULT_BACKEND = "rpc://"
 # The tasks that are written in TypeScript have a queue of their own: a Celery worker rejects names it does not know.
+# On their side LOVAGE_DEFAULT_QUEUE=ts says the same. Those in Python stay on Celery's default queue, `celery`.
 CELERY_TASK_ROUTES = {"core.tasks.*": {"queue": "ts"}}
 
 # Where the page asks for a task's state: "" is the view of this app, else the address of status.ts.

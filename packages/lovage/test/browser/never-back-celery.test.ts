@@ -24,7 +24,7 @@ describe.runIf(hasChromium && hasRabbit)('no row of a Celery worker’s task eve
       const rabbit = await sharedRabbit()
       const vhost = await rabbit.addVhost('tutorial')
       onTestFinished(() => rabbit.deleteVhost(vhost))
-      const tutorial = new Tutorial(rabbit.url(vhost))
+      const tutorial = new Tutorial({ LOVAGE_BROKER_URL: rabbit.url(vhost), LOVAGE_DEFAULT_QUEUE: 'python' })
       const celery = tutorial.celeryWorker(python, 8)
       const [one, other, worker] = await Promise.all([tutorial.web(), tutorial.web(), celery])
       // what they said is gone with the test, and tells why a row never came

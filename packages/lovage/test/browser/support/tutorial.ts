@@ -25,10 +25,10 @@ export class Tutorial {
   readonly folder: string
   readonly env: NodeJS.ProcessEnv
 
-  /** @param brokerUrl absent: a file of its own */
-  constructor(brokerUrl?: string) {
+  /** @param env settings of its processes; without LOVAGE_BROKER_URL, a file of its own */
+  constructor(env: NodeJS.ProcessEnv = {}) {
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'lovage-tutorial-')))
-    this.env = { LOVAGE_BROKER_URL: brokerUrl ?? `sqlite:${join(this.folder, 'queue.db')}` }
+    this.env = { LOVAGE_BROKER_URL: `sqlite:${join(this.folder, 'queue.db')}`, ...env }
     onTestFinished(() => rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }))
   }
 
@@ -45,7 +45,7 @@ export class Tutorial {
     return child
   }
 
-  /** A stock Celery worker in its place. */
+  /** A stock Celery worker in its place, for web processes with LOVAGE_DEFAULT_QUEUE=python. */
   async celeryWorker(python: string, concurrency = 4): Promise<Child> {
     const args = ['-m', 'celery', '-A', 'worker', 'worker', '-c', String(concurrency), '-l', 'INFO']
     const env = { CELERY_BROKER_URL: this.env['LOVAGE_BROKER_URL'], PYTHONDONTWRITEBYTECODE: '1' }

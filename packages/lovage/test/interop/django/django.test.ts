@@ -69,8 +69,8 @@ const statesOf = (seen: readonly Status[]): string[] => seen.map(({ state, progr
 
 const workers = {
   Lovage: () =>
-    start(process.execPath, [lovage, 'worker', `${examples}tasks/tasks.ts`, '-Q', 'ts', '-n', 'ts'], {
-      env: { LOVAGE_BROKER_URL: url, LOVAGE_RESULT_BACKEND: 'rpc://' },
+    start(process.execPath, [lovage, 'worker', `${examples}tasks/tasks.ts`, '-n', 'ts'], {
+      env: { LOVAGE_BROKER_URL: url, LOVAGE_RESULT_BACKEND: 'rpc://', LOVAGE_DEFAULT_QUEUE: 'ts' },
       ready: /ready\./,
     }),
   'stock Celery': () =>
