@@ -1,5 +1,6 @@
 // `npm run services`: RabbitMQ and Redis for development, on loopback. Uses what listens already at the configured
-// URL; else Debian's packages (installed when root), with the data in .lovage/services; else docker compose.
+// URL; else Debian's packages (installed when root), with the data in .lovage/services; else docker compose. A RabbitMQ
+// that it starts has the policies of scripts/rabbitmq/definitions.json, as that of compose.yaml has.
 // `npm run services:stop` stops what this started. Both may be run again at any time.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -77,7 +78,9 @@ function install(program) {
 }
 
 async function startOwnRabbit(dir) {
-  const server = await startRabbit({ dir, port: state('rabbitmq.port')?.port ?? (await freePort()), detached: true })
+  const port = state('rabbitmq.port')?.port ?? (await freePort())
+  const config = [`load_definitions = ${join(root, 'scripts/rabbitmq/definitions.json')}`]
+  const server = await startRabbit({ dir, port, config, detached: true })
   writeFileSync(stateFile('rabbitmq.port'), JSON.stringify({ port: server.address.port }))
   return { url: server.url(), address: server.address }
 }
