@@ -1,4 +1,4 @@
-// `npm run services`: RabbitMQ and Redis for development, on loopback. Uses what listens already at the configured
+// `npm run services`: RabbitMQ and Redis for development, on loopback. Uses what answers already at the configured
 // URL; else Debian's packages (installed when root), with the data in .lovage/services; else docker compose. A RabbitMQ
 // that it starts has the policies of scripts/rabbitmq/definitions.json, as that of compose.yaml has.
 // `npm run services:stop` stops what this started. Both may be run again at any time.
@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } 
 import { connect, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { findRabbitServer, RabbitControl, startRabbit } from '../test-support/rabbitmq-server.ts'
 
@@ -14,41 +15,66 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const folder = join(root, '.lovage/services')
 const configured = [process.env.LOVAGE_BROKER_URL, process.env.LOVAGE_RESULT_BACKEND, process.env.CELERY_BROKER_URL]
 
-const services = [
-  {
-    name: 'rabbitmq',
-    program: 'rabbitmq-server',
-    url: configuredUrl(/^(amqps?|pyamqp):/) ?? 'amqp://guest:guest@localhost:5672',
-    find: findRabbitServer,
-    start: startOwnRabbit,
-    stop: stopOwnRabbit,
-  },
-  {
-    name: 'redis',
-    program: 'redis-server',
-    url: configuredUrl(/^rediss?:/) ?? 'redis://localhost:6379/0',
-    find: () => onPath('redis-server'),
-    start: startOwnRedis,
-    stop: stopOwnRedis,
-  },
-]
+const rabbitmq = {
+  name: 'rabbitmq',
+  program: 'rabbitmq-server',
+  protocol: 'AMQP',
+  url: configuredUrl(/^(amqps?|pyamqp):/) ?? 'amqp://guest:guest@localhost:5672',
+  elsewhere: 'LOVAGE_BROKER_URL=amqp://guest:guest@localhost:5673',
+  // the header of AMQP 0-9-1; whoever speaks it sends the frame of a method, or the header it wants instead
+  hello: 'AMQP\0\0\x09\x01',
+  isAnswer: answer => answer.startsWith('\x01\0\0') || answer.startsWith('AMQP'),
+  find: findRabbitServer,
+  start: startOwnRabbit,
+  stop: stopOwnRabbit,
+}
 
-if (process.argv.includes('--stop')) await stopAll()
-else await startAll()
+const redis = {
+  name: 'redis',
+  program: 'redis-server',
+  protocol: "Redis's protocol",
+  url: configuredUrl(/^rediss?:/) ?? 'redis://localhost:6379/0',
+  elsewhere: 'LOVAGE_RESULT_BACKEND=redis://localhost:6380/0',
+  hello: 'PING\r\n',
+  // one with a password, or that reads its data still, is Redis too
+  isAnswer: answer => /^(\+PONG|-NOAUTH|-DENIED|-LOADING)/.test(answer),
+  find: () => onPath('redis-server'),
+  start: startOwnRedis,
+  stop: stopOwnRedis,
+}
 
+const services = [rabbitmq, redis]
+
+await (process.argv.includes('--stop') ? stopAll() : startAll()).catch(error => {
+  console.error(error.message)
+  process.exitCode = 1
+})
+
+/** @throws {Error} something else has the port of a service. */
 async function startAll() {
   const missing = []
   for (const service of services) {
-    const url = (await listens(service.url)) ? service.url : await startOwn(service)
+    const answer = await ask(service.url, service.hello)
+    if (answer !== undefined && !service.isAnswer(answer)) throw new Error(strangerAt(service, answer))
+    const url = answer === undefined ? await startOwn(service) : service.url
     if (url === undefined) missing.push(service)
     else console.log(`${service.name}: ${url}`)
   }
   if (missing.length > 0) startContainers(missing)
 }
 
+function strangerAt({ name, protocol, url, elsewhere }, answer) {
+  const { host, port } = placeOf(url)
+  const said = answer === '' ? 'it does not answer' : `it answers ${JSON.stringify(answer.slice(0, 40))}`
+  return (
+    `${name}: what listens on ${host}:${port} does not speak ${protocol} (${said}). ` +
+    `Stop it, or name another place: ${elsewhere} npm run services`
+  )
+}
+
 async function startOwn(service) {
   const known = state(service.name)
-  if (known?.url !== undefined && (await listens(known.url))) return known.url
+  if (known?.url !== undefined && (await listens(service, known.url))) return known.url
   if (service.find() === undefined) install(service.program)
   if (service.find() === undefined) return undefined
   mkdirSync(join(folder, service.name), { recursive: true })
@@ -62,7 +88,7 @@ async function stopAll() {
     const known = state(service.name)
     if (known === undefined) continue
     if (known.url === undefined) docker(['compose', 'stop', service.name])
-    else if (await listens(known.url)) await service.stop(known)
+    else if (await listens(service, known.url)) await service.stop(known)
     rmSync(stateFile(service.name))
     console.log(`${service.name}: stopped`)
   }
@@ -106,7 +132,7 @@ async function startOwnRedis(dir) {
   spawn('redis-server', args.map(String), { detached: true, stdio: ['ignore', out, out] }).unref()
   const url = `redis://127.0.0.1:${port}/0`
   const deadline = Date.now() + 20_000
-  while (!(await listens(url))) {
+  while (!(await listens(redis, url))) {
     if (Date.now() > deadline) throw new Error(`Redis did not start: ${join(dir, 'out.log')} says why.`)
     await delay(50)
   }
@@ -115,7 +141,7 @@ async function startOwnRedis(dir) {
 
 async function stopOwnRedis({ url }) {
   spawnSync('redis-cli', ['-p', new URL(url).port, 'shutdown'])
-  while (await listens(url)) await delay(50)
+  while (await listens(redis, url)) await delay(50)
 }
 
 function startContainers(missing) {
@@ -156,20 +182,35 @@ function onPath(program) {
   return found.status === 0 ? found.stdout.trim() : undefined
 }
 
-function listens(url) {
-  const { protocol, hostname, port } = new URL(url)
-  const socket = connect(
-    Number(port || (protocol.startsWith('redis') ? 6379 : protocol === 'amqps:' ? 5671 : 5672)),
-    hostname,
-  )
+/** A port that is open is not enough: it may be another program's. */
+async function listens(service, url) {
+  const answer = await ask(url, service.hello)
+  return answer !== undefined && service.isAnswer(answer)
+}
+
+/** What is answered there to `hello` within 3 s: '' is nothing at all; undefined: nobody listens. */
+function ask(url, hello) {
+  const { host, port, isTls } = placeOf(url)
+  // who it is matters here, not whether it may be trusted
+  const socket = isTls ? connectTls({ host, port, rejectUnauthorized: false }) : connect(port, host)
   return new Promise(resolve => {
-    socket.setTimeout(3000, () => end(false))
-    socket.once('connect', () => end(true)).once('error', () => end(false))
+    let silence
+    socket.setTimeout(3000, () => end(silence)).once('connect', () => (silence = ''))
+    socket.once('data', data => end(data.toString('latin1')))
+    socket.once('error', () => end(silence)).once('close', () => end(silence))
+    socket.write(hello)
     function end(answer) {
       socket.destroy()
       resolve(answer)
     }
   })
+}
+
+function placeOf(url) {
+  const { protocol, hostname, port } = new URL(url)
+  const isTls = protocol === 'amqps:' || protocol === 'rediss:'
+  const usual = protocol.startsWith('redis') ? 6379 : isTls ? 5671 : 5672
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || usual), isTls }
 }
 
 async function freePort() {
