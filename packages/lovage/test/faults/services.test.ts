@@ -22,7 +22,7 @@ describe.runIf(hasRabbit)('npm run services', () => {
     { timeout: 120_000 },
     async () => {
       const services = await Services.create()
-      onTestFinished(() => services.run('--stop').then(() => services.remove()))
+      onTestFinished(async () => void (await services.run('--stop')))
       const started = await services.run()
       expect(started).toMatch(/^rabbitmq: amqp:\/\/\S+\nredis: redis:\/\/\S+\n$/)
       expect(await services.run()).toBe(started)
@@ -79,6 +79,7 @@ class Services {
   /** Unless `env` says otherwise, the configured URLs are of ports where nobody listens. */
   static async create(env: NodeJS.ProcessEnv = {}): Promise<Services> {
     const root = realpathSync(mkdtempSync(join(tmpdir(), 'lovage-services-')))
+    onTestFinished(() => rmSync(root, { recursive: true, force: true }))
     for (const folder of ['scripts', 'test-support'])
       cpSync(join(repository, folder), join(root, folder), { recursive: true })
     writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
@@ -106,10 +107,6 @@ class Services {
     const policy = (await list('list_queues', 'name', 'policy')).find(({ name }) => name === queue)?.['policy']
     const definition = (await list('list_policies')).find(({ name }) => name === policy)?.['definition']
     return definition === undefined ? undefined : JSON.parse(definition)
-  }
-
-  remove(): void {
-    rmSync(this.#root, { recursive: true, force: true })
   }
 }
 
