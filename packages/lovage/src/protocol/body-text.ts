@@ -43,7 +43,12 @@ function inflate(body: Uint8Array | string, compression: string, limits: DecodeL
     return decompress(body, { maxOutputLength })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw tooLarge(`more than ${maxOutputLength} bytes, from ${body.length} compressed ones`, limits)
+      const size = `more than ${maxOutputLength} bytes, from ${body.length} compressed ones`
+      if (maxOutputLength === limits.maxBodyBytes) throw tooLarge(size, limits)
+      throw new DecodeError(
+        `The body has ${size}; beyond ${limits.softBodyBytes} bytes ${maxInflation} times is the limit. Send it uncompressed, or a reference to the data.`,
+        { details: { limit: maxOutputLength } },
+      )
     }
     throw new DecodeError(`The body cannot be decompressed (${compression}): ${(error as Error).message}.`, {
       cause: error,

@@ -57,7 +57,7 @@ function logOutcome(logger: Logger, run: Run, outcome: Outcome): void {
     case 'revoked':
       return logger.info(`Task ${label(run)} ${outcome.reason}`, fields(run))
     case 'parked':
-      return logger.error(`Task ${label(run)} parked: ${outcome.reason}. See: lovage dead list`, {
+      return logger.error(`Task ${label(run)} parked: ${outcome.reason.replace(/\.$/, '')}. See: lovage dead list`, {
         ...fields(run),
         reference: referenceOf(run.request.id),
       })

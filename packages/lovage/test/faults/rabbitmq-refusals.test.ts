@@ -1,5 +1,5 @@
 // Messages and ends that cannot be written as they are, and brokers that take nothing: no delivery is held for ever.
-import type { Options } from 'amqplib'
+import type { ChannelModel, Options } from 'amqplib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { hasRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import type { RabbitServer } from '../../../../test-support/rabbitmq-server.ts'
@@ -33,6 +33,29 @@ describe.skipIf(!hasRabbit)('Nothing is held for ever on RabbitMQ', { timeout: 1
     expect(cut.reason).toMatch(/pickle.*long headers are left out here/)
     expect(cut.message.headers).not.toHaveProperty('filler')
     await expect.poll(() => unacknowledged(server, 'celery'), { timeout: 20_000 }).toBe(0)
+  })
+
+  it('what the broker itself puts among the dead letters has its queue and can be taken', async () => {
+    await using server = await startRabbit()
+    const app = openApp(server.url())
+    const { broker } = await internals(app).backend()
+    expect((await broker.parked()).items).toEqual([])
+    const where = { 'dead-letter-exchange': '', 'dead-letter-routing-key': 'lovage.parked' }
+    await server.ctl(['set_policy', 'dead', '^celery$', JSON.stringify(where), '--apply-to', 'queues'])
+    const { id } = await app.sendTask('dropped', [1])
+    const model = await connect(server)
+    const channel = await model.createChannel()
+    const message = await until('the message', async () => (await channel.get('celery')) || undefined)
+    channel.reject(message, false)
+    const [parked] = await until('the dead letter', async () => {
+      const { items } = await broker.parked()
+      return items.length > 0 ? items : undefined
+    })
+    await model.close()
+    expect(parked).toMatchObject({ id, queue: 'celery', reason: 'dropped by the broker: rejected' })
+    expect(Math.abs(Date.now() - (parked?.parkedAt ?? 0))).toBeLessThan(60_000)
+    expect(await broker.takeParked(parked?.parkedId ?? '')).toMatchObject({ id, message: { headers: { id } } })
+    expect((await broker.parked()).items).toEqual([])
   })
 
   it('what a stopped worker cannot settle goes back, though its process lives on', async () => {
@@ -83,10 +106,14 @@ function openApp(brokerUrl: string): Lovage {
   return app
 }
 
+async function connect(server: RabbitServer): Promise<ChannelModel> {
+  const client = await loadClient()
+  return await client.connect(server.url())
+}
+
 /** As another client would. */
 async function send(server: RabbitServer, properties: Options.Publish): Promise<void> {
-  const { connect } = await loadClient()
-  const model = await connect(server.url())
+  const model = await connect(server)
   const channel = await model.createConfirmChannel()
   channel.publish('', 'celery', Buffer.from('gAJdcQAu', 'base64'), { deliveryMode: 2, ...properties })
   await channel.waitForConfirms()

@@ -62,7 +62,7 @@ export class Holds {
   requeue(tag: number): boolean {
     const entry = this.#entries.get(tag)
     if (entry === undefined || entry.isAcked || this.#isOver) return false
-    // nack, not reject: the delivery limit of quorum queues counts only the latter
+    // nack, not reject: from RabbitMQ 4.3 on the delivery limit of quorum queues counts only the latter
     return this.#write(entry, () => this.#channel.nack(entry.message, false, true))
   }
 

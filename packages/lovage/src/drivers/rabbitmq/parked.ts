@@ -2,7 +2,7 @@
  * Dead letters, in a queue of their own. Who looks at them takes them all, alone, and gives them back: an exclusive
  * consumer is the lock, and others wait for it.
  */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import type { Channel, Message } from 'amqplib'
 import type { Page, ParkedMessage, Publication } from '../../broker.ts'
 import { sleep } from '../../core/clock.ts'
@@ -122,13 +122,30 @@ async function takeAll(channel: Channel): Promise<readonly Found[]> {
 function toParkedMessage(message: Message): ParkedMessage {
   const wire = toWireMessage(message)
   const { [noteHeader]: given, ...headers } = wire.headers
-  const note = typeof given === 'object' && given !== null ? fromTable(given as Record<string, unknown>) : {}
+  const note =
+    typeof given === 'object' && given !== null ? fromTable(given as Record<string, unknown>) : noteOf(message)
   return {
-    parkedId: String(message.properties.messageId),
+    parkedId: parkedIdOf(message),
     id: textOf(note['id'] ?? wire.properties.correlationId),
     queue: textOf(note['queue']),
     reason: textOf(note['reason'] ?? 'put there by another program'),
     parkedAt: Number(note['parkedAt'] ?? 0),
     message: { ...wire, headers },
   }
+}
+
+/** What the broker says of a message that it has put there itself, by a queue's dead-letter exchange. */
+function noteOf({ properties }: Message): Record<string, unknown> {
+  const deaths: unknown = fromTable(properties.headers)['x-death']
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined
+  if (typeof last !== 'object' || last === null) return {}
+  const { queue, reason, time } = last as Readonly<Record<string, unknown>>
+  return { queue, reason: `dropped by the broker: ${textOf(reason)}`, parkedAt: Number(time) * 1000 }
+}
+
+/** Ours have one. Of any other one it is the same for whoever looks, and a copy of it that is alike in all has the same. */
+function parkedIdOf({ properties, content }: Message): string {
+  const given: unknown = properties.messageId
+  if (typeof given === 'string' && given !== '') return given
+  return createHash('sha256').update(JSON.stringify(properties)).update(content).digest('hex').slice(0, 32)
 }

@@ -51,10 +51,14 @@ const wire: readonly Cell[] = [
     {
       python: 'DecodeError',
       message:
-        `The body has more than 1048576 bytes, from ${bomb.length} compressed ones; the limit is 16777216. ` +
-        'Send a reference to the data instead of the data.',
+        `The body has more than 1048576 bytes, from ${bomb.length} compressed ones; beyond 1048576 bytes 10 times is the limit. ` +
+        'Send it uncompressed, or a reference to the data.',
     },
   ),
+  refused('a body of more than 16 MiB', `publish('[["' + 'x' * 2**24 + '"], {}, {}]', {'task': 'ts.length'})`, {
+    python: 'DecodeError',
+    message: 'The body has 16777230 bytes; the limit is 16777216. Send a reference to the data instead of the data.',
+  }),
   refused('compressed by bzip2', `send('ts.echo', 1, compression='bzip2')`, {
     python: 'DecodeError',
     message:
