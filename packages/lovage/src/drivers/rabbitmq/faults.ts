@@ -201,7 +201,7 @@ function explainArguments(message: string): string {
   const [, argument = '', kind = '', name = '', received = '', current = ''] = found
   return (
     `the ${kind} "${name}" is there already, declared otherwise: ${argument} is ${plain(current)} there, and ${plain(received)} here. ` +
-    `Declare it alike on both sides (in the URL: ?maxPriority=, ?queueType=; in Celery: task_queues), or delete it when it is empty`
+    `Declare it alike on both sides (in the URL: ?maxPriority=, ?queueType=; in Celery: task_queues), take it as it is (?queueType=existing), or delete it when it is empty`
   )
 }
 

@@ -3,7 +3,8 @@ import { ConfigurationError } from '../../core/errors.ts'
 import { maskUrl } from '../../core/redact.ts'
 import { splitUrls } from '../../core/split-urls.ts'
 
-type QueueType = 'classic' | 'quorum'
+/** `existing`: task queues are taken as they are, and none is declared. */
+type QueueType = 'classic' | 'quorum' | 'existing'
 
 export interface Host {
   readonly hostname: string
@@ -146,6 +147,6 @@ function wholeNumber(text: string | undefined, { name, min, max, fallback }: Ran
 }
 
 function queueTypeOf(text: string | undefined): QueueType {
-  if (text === undefined || text === 'classic' || text === 'quorum') return text ?? 'classic'
-  throw new ConfigurationError(`The URL's option queueType=${text} is neither classic nor quorum`)
+  if (text === undefined || text === 'classic' || text === 'quorum' || text === 'existing') return text ?? 'classic'
+  throw new ConfigurationError(`The URL's option queueType=${text} is none of classic, quorum and existing`)
 }

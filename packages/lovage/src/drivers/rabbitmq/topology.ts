@@ -1,5 +1,6 @@
 /** Declares queues and exchanges, each once per link: what is known of a lost link is forgotten. */
 import type { Channel } from 'amqplib'
+import { ConfigurationError } from '../../core/errors.ts'
 import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
 import { isNotFound } from './faults.ts'
@@ -153,9 +154,23 @@ function on(what: string, use: (channel: Channel) => Promise<void>): (link: Link
  * @throws {ConfigurationError}
  */
 export async function declareTaskQueue(link: Link, queue: string, location: Location): Promise<void> {
+  if (location.queueType === 'existing') return await findTaskQueue(link, queue)
   await link.withChannel(`declare the queue "${queue}"`, async channel => {
     await channel.assertQueue(queue, { durable: true, arguments: queueArguments(location) })
   })
+}
+
+/** @throws {ConfigurationError} it is not there. */
+async function findTaskQueue(link: Link, queue: string): Promise<void> {
+  try {
+    await link.withChannel(`look for the queue "${queue}"`, async channel => void (await channel.checkQueue(queue)))
+  } catch (error) {
+    if (!isNotFound(causeOf(error))) throw error
+    throw new ConfigurationError(
+      `There is no queue "${queue}", and by ?queueType=existing none is declared here: start who declares it (Celery's worker does), or declare it yourself`,
+      { cause: error },
+    )
+  }
 }
 
 /** On a channel of its own: whether the delayed messages of others come out on this virtual host. */
