@@ -255,6 +255,8 @@ function environment(address: RabbitAddress): NodeJS.ProcessEnv {
     PATH: process.env['PATH'],
     LANG: 'C.UTF-8',
     HOME: join(dir, 'home'),
+    // a rabbitmqctl whose server's folder is gone would leave one where the tests run
+    ERL_CRASH_DUMP: '/dev/null',
     ERL_EPMD_PORT: String(address.epmdPort),
     ERL_EPMD_ADDRESS: '127.0.0.1',
     RABBITMQ_NODENAME: address.node,

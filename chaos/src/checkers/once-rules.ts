@@ -112,12 +112,16 @@ function hasCause(before: EffectLine, after: EffectLine, impairments: Impairment
 }
 
 /**
- * Whoever ran an attempt before may have sent the next one and died before that was acknowledged: somebody sends it again,
- * and each of the two may send the one after it.
+ * Whoever ran the attempt before may have sent this one and died before that was acknowledged: somebody sends it again.
+ * What was sent twice may send its next one twice: of older attempts, until soon after the one that followed began.
  */
 function wasSentTwice({ retries, at }: EffectLine, runs: readonly EffectLine[], { impairments }: Facts): boolean {
-  const earlier = runs.filter(run => run.retries < retries && run.at <= at)
-  return earlier.some(run => impairments.wasDisturbed(run.pid, run.at, at))
+  return runs.some(run => {
+    if (run.retries >= retries || run.at > at) return false
+    const next = runs.find(other => other.retries === run.retries + 1)?.at ?? at
+    const until = run.retries === retries - 1 ? at : Math.min(at, next + relayMs)
+    return impairments.wasDisturbed(run.pid, run.at, until)
+  })
 }
 
 /** Each run that is not the first of its attempt, with the one before it. */

@@ -72,7 +72,7 @@ export class Executor {
   readonly #marks: Marks
   readonly #due: DueQueue<Run>
   readonly #held = new Set<Run>()
-  /** By task, the one of them that goes on; others of the same attempt wait for its end. */
+  /** By task and attempt, the one delivery that goes on; others of the same wait for its end. */
   readonly #firsts = new Map<string, Run>()
   readonly #twins = new Map<Run, readonly Run[]>()
   /** Of those, how many have run, or never will, and wait for their end to be stored. */
@@ -206,10 +206,10 @@ export class Executor {
    * lost. It does not run beside that one, and is judged when that one has ended.
    */
   #isTwin(run: Run): boolean {
-    const { id, retries } = run.request
-    const first = this.#firsts.get(id)
-    if (first?.request.retries !== retries) {
-      this.#firsts.set(id, run)
+    const attempt = attemptOf(run)
+    const first = this.#firsts.get(attempt)
+    if (first === undefined) {
+      this.#firsts.set(attempt, run)
       return false
     }
     this.#twins.set(first, [...(this.#twins.get(first) ?? []), run])
@@ -218,12 +218,12 @@ export class Executor {
 
   /** It has ended: the next of its twins, if it has any, is judged by what is stored now. */
   #endFirst(run: Run): void {
-    const { id } = run.request
-    if (this.#firsts.get(id) === run) this.#firsts.delete(id)
+    const attempt = attemptOf(run)
+    if (this.#firsts.get(attempt) === run) this.#firsts.delete(attempt)
     const [next, ...others] = this.#twins.get(run) ?? []
     if (next === undefined) return
     this.#twins.delete(run)
-    this.#firsts.set(id, next)
+    this.#firsts.set(attempt, next)
     if (others.length > 0) this.#twins.set(next, others)
     void this.#admitAsked(next)
   }
@@ -504,6 +504,10 @@ export class Executor {
     const index = this.#backlog.indexOf(run)
     if (index >= 0) this.#backlog.splice(index, 1)
   }
+}
+
+function attemptOf({ request: { id, retries } }: Run): string {
+  return retries === 0 ? id : `${id} ${retries}`
 }
 
 /** For a run whose task is gone from the registry: cannot be, since only known tasks are run. */

@@ -93,7 +93,7 @@ export class RabbitConnection {
     return () => void this.#lostListeners.delete(listener)
   }
 
-  /** Told why it could not be had again, each time the reason is another. The function ends it. */
+  /** Told each time why it could not be had again. The function ends it. */
   onRetryFailed(listener: (error: Error) => void): () => void {
     this.#retryListeners.add(listener)
     return () => void this.#retryListeners.delete(listener)
@@ -231,11 +231,10 @@ export class RabbitConnection {
       await this.#connect()
     } catch (error) {
       const reason = coerceError(error)
-      const isNew = reason.message !== this.#lastError?.message
       this.#lastError = reason
       this.#failureCount++
       this.#retryLater()
-      if (isNew) for (const listener of this.#retryListeners) listener(reason)
+      for (const listener of this.#retryListeners) listener(reason)
     }
   }
 

@@ -44,6 +44,8 @@ const window = 500
 
 interface Waiting {
   readonly entry: ControlEntry
+  /** Whether it is still to be written; asked before each time. */
+  readonly isWanted: () => boolean
   /** Undefined: nobody asks, it is a repair. */
   readonly resolve: (answer: ControlAnswer) => void
   readonly reject: (error: Error) => void
@@ -114,12 +116,15 @@ export class ControlLog {
   }
   #fencing: Promise<unknown> | undefined
 
-  /** Appends an entry; resolves with its answer when it has been read back. @throws {BrokerTimeoutError} */
-  async append(op: ControlOp): Promise<ControlAnswer> {
+  /**
+   * Appends an entry; resolves with its answer when it has been read back, or with none when it is not wanted any more.
+   * @throws {BrokerTimeoutError}
+   */
+  async append(op: ControlOp, isWanted: () => boolean = always): Promise<ControlAnswer> {
     if (this.#isClosed) throw closedError()
     const entry: ControlEntry = { ...op, nonce: randomUUID(), at: this.#now() }
     const { promise, resolve, reject } = Promise.withResolvers<ControlAnswer>()
-    this.#waiting.set(entry.nonce, { entry, resolve, reject })
+    this.#waiting.set(entry.nonce, { entry, isWanted, resolve, reject })
     const { clock } = this.#session.publishing
     const timer = clock.after(deadlineMs, () =>
       reject(new BrokerTimeoutError(`RabbitMQ did not take an entry for ${controlStream} within ${deadlineMs} ms`)),
@@ -181,7 +186,8 @@ export class ControlLog {
     const { clock } = this.#session.publishing
     const body = Buffer.from(JSON.stringify(entry))
     const outgoing = { exchange: '', routingKey: controlStream, body, properties: { contentType: 'application/json' } }
-    if (!this.#waiting.has(entry.nonce)) return
+    const waiting = this.#waiting.get(entry.nonce)
+    if (waiting?.isWanted() !== true) return waiting?.resolve(undefined)
     // once may be the broker's slowness; a channel that drops what it takes is not mended by waiting
     if (vain > 1) this.#renewPublisher()
     try {
@@ -300,13 +306,15 @@ export class ControlLog {
     }
   }
 
-  /** The same key with the time it has left. Whoever wrote it anew or removed it meanwhile wins. */
+  /** The same key with the time it has left. Whoever was seen to write it anew or remove it meanwhile wins. */
   #writeAgain(
     { key, value, expiresAt }: { readonly key: string; readonly value: string; readonly expiresAt: number },
     now: number,
   ): void {
-    const op = this.#state.get(key, now) === undefined ? 'putIfAbsent' : 'refresh'
-    this.append({ op, key, value, ttlMs: expiresAt - now }).catch(() => undefined)
+    const present = this.#state.get(key, now)
+    const op = present === undefined ? 'putIfAbsent' : 'put'
+    const isWanted = (): boolean => this.#state.get(key, this.#now()) === present
+    this.append({ op, key, value, ttlMs: expiresAt - now }, isWanted).catch(() => undefined)
   }
 
   #now(): number {
@@ -326,6 +334,10 @@ async function declareControl(link: Link): Promise<void> {
       await channel.checkQueue(controlStream)
     })
   }
+}
+
+function always(): boolean {
+  return true
 }
 
 function closedError(): Error {

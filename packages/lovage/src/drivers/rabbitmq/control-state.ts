@@ -18,8 +18,6 @@ import type { KeyChange } from '../../coordination.ts'
 export type ControlOp =
   | { readonly op: 'put'; readonly key: string; readonly value: string; readonly ttlMs: number }
   | { readonly op: 'putIfAbsent'; readonly key: string; readonly value: string; readonly ttlMs: number }
-  /** Gives a key a new end, if it still has this value. */
-  | { readonly op: 'refresh'; readonly key: string; readonly value: string; readonly ttlMs: number }
   | { readonly op: 'delete'; readonly key: string }
   | { readonly op: 'lease'; readonly name: string; readonly holder: string; readonly ttlMs: number }
   | { readonly op: 'release'; readonly name: string; readonly holder: string }
@@ -38,7 +36,6 @@ export type ControlEntry = ControlOp & {
 const fieldsOf: Readonly<Record<string, Readonly<Record<string, 'string' | 'number'>>>> = {
   put: { key: 'string', value: 'string', ttlMs: 'number' },
   putIfAbsent: { key: 'string', value: 'string', ttlMs: 'number' },
-  refresh: { key: 'string', value: 'string', ttlMs: 'number' },
   delete: { key: 'string' },
   lease: { name: 'string', holder: 'string', ttlMs: 'number' },
   release: { name: 'string', holder: 'string' },
@@ -130,8 +127,6 @@ export class ControlState {
         const present = readKey(this.#state, entry.key, at)
         return present === undefined ? { change: this.#put(entry, at) } : { answer: present }
       }
-      case 'refresh':
-        return readKey(this.#state, entry.key, at) === entry.value ? { change: this.#put(entry, at) } : {}
       case 'delete':
         return this.#state.keys.delete(entry.key) ? { change: { key: entry.key, value: undefined } } : {}
       case 'lease':

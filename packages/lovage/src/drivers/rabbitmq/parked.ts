@@ -129,7 +129,7 @@ function toParkedMessage(message: Message): ParkedMessage {
     id: textOf(note['id'] ?? wire.properties.correlationId),
     queue: textOf(note['queue']),
     reason: textOf(note['reason'] ?? 'put there by another program'),
-    parkedAt: Number(note['parkedAt'] ?? 0),
+    parkedAt: Number(note['parkedAt']) || 0,
     message: { ...wire, headers },
   }
 }
@@ -140,7 +140,7 @@ function noteOf({ properties }: Message): Record<string, unknown> {
   const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined
   if (typeof last !== 'object' || last === null) return {}
   const { queue, reason, time } = last as Readonly<Record<string, unknown>>
-  return { queue, reason: `dropped by the broker: ${textOf(reason)}`, parkedAt: Number(time) * 1000 }
+  return { queue, reason: `dropped by the broker: ${textOf(reason)}`, parkedAt: (Number(time) || 0) * 1000 }
 }
 
 /** Ours have one. Of any other one it is the same for whoever looks, and a copy of it that is alike in all has the same. */

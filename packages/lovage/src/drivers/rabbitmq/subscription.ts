@@ -42,6 +42,8 @@ const longestSpareMs = 1000
 /** How long a broker that is back may refuse what it had before: it is still coming up. */
 const comingUpMs = 30_000
 const reopenMs = 200
+/** The worker is told one reason no oftener. */
+const tellAgainMs = 60_000
 const cancelMs = 2000
 /** Consumers that got nothing of what waits, so many times in a row, are deaf. */
 const deafAfter = 2
@@ -70,10 +72,12 @@ export class RabbitSubscription implements Subscription {
   #adjusting: Promise<void> | undefined
   #mustAdjust = false
   #mayGrow = false
-  /** Monotonic ms of the first refusal by a broker that is back; undefined: none. */
-  #refusedAt: number | undefined
+  /** By a broker that is back. `since`: monotonic ms; undefined: it did not refuse. */
+  #refusal: { readonly error: unknown; readonly since: number } | undefined
   /** Of what the worker was told: nothing comes for now. */
   #isInterrupted = false
+  /** Reasons, and when the worker was told each of them. Monotonic ms. */
+  readonly #toldAt = new Map<string, number>()
   #deliveryCount = 0
   /** Held by a copy, or about to be: the prefetch counts them, the channel does not. */
   readonly #long = new Map<string, string>()
@@ -97,7 +101,7 @@ export class RabbitSubscription implements Subscription {
     this.#endings.push(
       connection.onConnect(renewed => this.#restore(renewed)),
       connection.onLost(error => this.#lost(error)),
-      connection.onRetryFailed(error => this.#interrupted(error)),
+      connection.onRetryFailed(error => this.#retryFailed(error)),
       connection.hold(),
       () => checks.cancel(),
     )
@@ -182,7 +186,7 @@ export class RabbitSubscription implements Subscription {
     opened.lane = lane
     this.#lane = lane
     this.#laneNumber++
-    this.#refusedAt = undefined
+    this.#refusal = undefined
     this.#adjust()
     await this.#adjusting
     if (!this.#isInterrupted || this.#lane !== lane) return
@@ -196,11 +200,18 @@ export class RabbitSubscription implements Subscription {
     try {
       await this.#openLane(link)
     } catch (error) {
-      this.#refusedAt ??= this.#now()
+      const since = this.#refusal?.since ?? this.#now()
+      this.#refusal = { error, since }
       // it may be about what was not yet there again when it was asked
-      if (link.isLost || this.#now() - this.#refusedAt < comingUpMs) throw error
+      if (link.isLost || this.#now() - since < comingUpMs) throw error
       this.#end(coerceError(error))
     }
+  }
+
+  #retryFailed(error: Error): void {
+    // it is away again, or still
+    if (error !== this.#refusal?.error) this.#refusal = undefined
+    this.#interrupted(error)
   }
 
   #lost(error: Error): void {
@@ -210,6 +221,10 @@ export class RabbitSubscription implements Subscription {
 
   #interrupted(reason: Error): void {
     if (this.#state !== 'open') return
+    const now = this.#now()
+    for (const [text, toldAt] of this.#toldAt) if (now - toldAt > tellAgainMs) this.#toldAt.delete(text)
+    if (this.#toldAt.has(reason.message)) return
+    this.#toldAt.set(reason.message, now)
     this.#isInterrupted = true
     this.#parts.options.onInterruption?.(reason)
   }

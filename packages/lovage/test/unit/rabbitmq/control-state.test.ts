@@ -19,20 +19,6 @@ describe('what the control stream adds up to', () => {
     expect(state.get('k', 2000)).toBeUndefined()
   })
 
-  it('gives a key a new end only if it still has the value: whoever wrote or removed it meanwhile wins', () => {
-    const state = new ControlState()
-    const refresh: ControlOp = { op: 'refresh', key: 'k', value: 'old', ttlMs: 9000 }
-    state.apply(entry(put('k', 'old')), 1)
-    expect(state.apply(entry(refresh), 2).changes).toEqual([{ key: 'k', value: 'old' }])
-    expect(state.get('k', 9000)).toBe('old')
-    state.apply(entry({ op: 'put', key: 'k', value: 'new', ttlMs: 1000 }), 3)
-    expect(state.apply(entry(refresh), 4).changes).toEqual([])
-    expect(state.get('k', 1500)).toBe('new')
-    state.apply(entry({ op: 'delete', key: 'k' }), 5)
-    expect(state.apply(entry(refresh), 6).changes).toEqual([])
-    expect(state.get('k', 1500)).toBeUndefined()
-  })
-
   it.each([
     { op: 'put', key: 5, value: 'x', ttlMs: 60_000 },
     { op: 'put', key: 'k', value: 'x' },

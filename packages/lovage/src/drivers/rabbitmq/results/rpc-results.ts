@@ -296,7 +296,9 @@ export class RpcResults implements ResultStore {
    */
   async #showLater(watch: StartedWatch, ids: readonly string[]): Promise<void> {
     while (this.#state === 'open' && !watch.isOver()) {
-      const { states: older, why } = await this.#older.find(this.#missingOf(ids), undefined)
+      // not once more for those of which nothing was found: that is to read very much
+      const dropped = new Set(ids.filter(id => this.#projection.placeOf(id) !== undefined))
+      const { states: older, why } = await this.#older.find(dropped, undefined)
       watch.open(id => older.get(id))
       if (why === undefined && this.#tail.isStarted) return
       await new Promise<void>(resolve => this.#reading.clock.after(showAgainMs, resolve, { ref: false }))
