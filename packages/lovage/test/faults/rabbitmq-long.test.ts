@@ -29,7 +29,8 @@ it.skipIf(!hasRabbit)(
     const app = openApp(server)
     const [told, untold] = [project(server, `?consumerTimeoutMs=${toldMs}`), project(server, '')]
     await told.worker({ args: ['-Q', 'told'] })
-    await untold.worker({ args: ['-Q', 'untold'] })
+    // in the worker that runs it a second delivery waits for the end of the first
+    await Promise.all([untold.worker({ args: ['-Q', 'untold'] }), untold.worker({ args: ['-Q', 'untold'] })])
     const once = await app.sendTask('long', [taskMs], {}, { queue: 'told' })
     await app.sendTask('long', [taskMs], {}, { queue: 'untold' })
     // the broker means it
