@@ -16,6 +16,9 @@ import { freePorts } from './free-ports.ts'
 
 const run = promisify(execFile)
 
+/** How long a server may turn a caller away. */
+const callMs = 5000
+
 /** Where a running server is: all that another process needs to use it. Plain data. */
 export interface RabbitAddress {
   readonly port: number
@@ -76,8 +79,8 @@ export class RabbitControl {
     return answer.slice(4, -1).trim()
   }
 
-  /** A server under load may turn the caller away, who has then asked nothing yet. */
-  async #call(input: string, attempt = 1): Promise<string> {
+  /** A server under load may turn the caller away, for seconds, who has then asked nothing yet. */
+  async #call(input: string, until = Date.now() + callMs): Promise<string> {
     const { cookie, distPort } = this.address
     const env = environment(this.address)
     // the random name of -r is drawn from the second: of two callers at once, the server turns one away
@@ -89,9 +92,9 @@ export class RabbitControl {
     try {
       return (await call).stdout.trim()
     } catch (error) {
-      if (attempt === 5 || !/failed to connect|Unable to connect|handshake/i.test(String(error))) throw error
+      if (Date.now() > until || !/failed to connect|Unable to connect|handshake/i.test(String(error))) throw error
       await delay(100)
-      return await this.#call(input, attempt + 1)
+      return await this.#call(input, until)
     }
   }
 
