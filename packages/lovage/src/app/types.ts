@@ -251,8 +251,8 @@ export interface ApplyOptions {
   readonly timeLimitMs?: number | undefined
   readonly ignoreResult?: boolean | undefined
   /**
-   * A second call by an app of this name with the same key and task sends nothing and gives the first one's result, `deduplicated`. Kept as
-   * long as results are, counted from when the task is due.
+   * A second call by an app of this name with the same key and task sends nothing and gives the first one's result,
+   * `deduplicated`. Kept as long as results are, counted from when the task is due.
    */
   readonly idempotencyKey?: string | undefined
   /** @default a fresh UUIDv7 */

@@ -28,6 +28,7 @@ import { dispositionOf } from './settlement.ts'
 import { Settler } from './settler.ts'
 import type { Sender } from './successors.ts'
 import { Throughput, tickMs } from './throughput.ts'
+import { Twins } from './twins.ts'
 
 /** What happens, for logs, events and tests. */
 export interface ExecutorEvents {
@@ -71,10 +72,8 @@ export class Executor {
   readonly #settler: Settler
   readonly #marks: Marks
   readonly #due: DueQueue<Run>
+  readonly #twins = new Twins()
   readonly #held = new Set<Run>()
-  /** By task and attempt, the one delivery that goes on; others of the same wait for its end. */
-  readonly #firsts = new Map<string, Run>()
-  readonly #twins = new Map<Run, readonly Run[]>()
   /** Of those, how many have run, or never will, and wait for their end to be stored. */
   #settlingCount = 0
   readonly #backlog: Run[] = []
@@ -139,9 +138,7 @@ export class Executor {
   /** Gives back all that does not run yet, and whatever arrives from now on. */
   returnUnstarted(): void {
     if (this.#stopping === 'no') this.#stopping = 'draining'
-    const twins = [...this.#twins.values()].flat()
-    this.#twins.clear()
-    const waiting = [...this.#due.drain(), ...this.#backlog.splice(0), ...twins]
+    const waiting = [...this.#due.drain(), ...this.#backlog.splice(0), ...this.#twins.drain()]
     for (const run of waiting) void this.#settle(run, Outcome.returned())
     crashPoint('W13')
     for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
@@ -198,34 +195,7 @@ export class Executor {
     const run = this.#hold(delivery, { request, workflow }, now)
     this.#options.events.received?.(run)
     if (this.#stopping !== 'no') void this.#settle(run, Outcome.returned())
-    else if (!this.#isTwin(run)) this.#admitNow(run, now)
-  }
-
-  /**
-   * The same attempt is here already: its message was sent twice, or comes again because the connection it came over was
-   * lost. It does not run beside that one, and is judged when that one has ended.
-   */
-  #isTwin(run: Run): boolean {
-    const attempt = attemptOf(run)
-    const first = this.#firsts.get(attempt)
-    if (first === undefined) {
-      this.#firsts.set(attempt, run)
-      return false
-    }
-    this.#twins.set(first, [...(this.#twins.get(first) ?? []), run])
-    return true
-  }
-
-  /** It has ended: the next of its twins, if it has any, is judged by what is stored now. */
-  #endFirst(run: Run): void {
-    const attempt = attemptOf(run)
-    if (this.#firsts.get(attempt) === run) this.#firsts.delete(attempt)
-    const [next, ...others] = this.#twins.get(run) ?? []
-    if (next === undefined) return
-    this.#twins.delete(run)
-    this.#firsts.set(attempt, next)
-    if (others.length > 0) this.#twins.set(next, others)
-    void this.#admitAsked(next)
+    else if (!this.#twins.add(run)) this.#admitNow(run, now)
   }
 
   /** Whoever waits at our own address finds everything in the store. */
@@ -433,7 +403,8 @@ export class Executor {
     const { ended, isLost, refusal } = await this.#settler.settle(run, outcome, now)
     this.#settlingCount--
     this.#held.delete(run)
-    this.#endFirst(run)
+    const next = this.#twins.ended(run)
+    if (next !== undefined) void this.#admitAsked(next)
     if (refusal === undefined) this.#options.events.settled?.(run, ended, isLost)
     else this.#options.events.unsettled?.(run, refusal, deliveredLater)
     if (this.#held.size === 0) this.#becomeIdle()
@@ -504,10 +475,6 @@ export class Executor {
     const index = this.#backlog.indexOf(run)
     if (index >= 0) this.#backlog.splice(index, 1)
   }
-}
-
-function attemptOf({ request: { id, retries } }: Run): string {
-  return retries === 0 ? id : `${id} ${retries}`
 }
 
 /** For a run whose task is gone from the registry: cannot be, since only known tasks are run. */
