@@ -36,7 +36,8 @@ export async function runRow(row: Row, settings: Settings, stage?: RabbitStage):
     if (!course || course.error !== undefined) return
     const file = freshFile(settings.folder)
     try {
-      const setup = { file, concurrency: settings.concurrency, claim: settings.claim }
+      const { concurrency, claim, prefetch } = settings
+      const setup = { file, concurrency, claim, prefetch }
       await withBroker(row, stage, rabbit => step(course, { ...setup, rabbit }))
     } catch (error) {
       course.error = error instanceof Error ? error.message : String(error)

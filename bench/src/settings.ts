@@ -9,6 +9,7 @@ export interface Settings {
   readonly sideMs: number
   readonly concurrency: number
   readonly claim: number
+  readonly prefetch: number
   /** Tasks in one call of enqueue. */
   readonly batch: number
   readonly only: readonly string[]
@@ -29,7 +30,8 @@ usage: npm run bench -- [options]
   --rounds N         rounds of every row; the median is shown        (5; quick: 1)
   --seconds N        how long each side is measured in each round    (10; quick: 0.7)
   -c, --concurrency N  tasks a Lovage worker runs at once            (8)
-  --claim N          messages the hand-written loop claims at once, on RabbitMQ its prefetch  (400)
+  --claim N          messages the hand-written loop on SQLite claims at once        (400)
+  --prefetch N       messages the hand-written loop on RabbitMQ holds, as Lovage at most  (1000)
   --batch N          tasks in one call of enqueue                    (100)
   --dir PATH         where the databases are made; its disk is what is measured
   --json PATH        where the figures go as JSON                    (bench/results/latest.json)
@@ -58,6 +60,7 @@ export function parseSettings(args: readonly string[], home: string): Settings |
     sideMs: 1000 * positive('seconds', values.seconds, isQuick ? 0.7 : 10),
     concurrency: count('concurrency', values.concurrency, 8),
     claim: count('claim', values.claim, 400),
+    prefetch: count('prefetch', values.prefetch, 1000),
     batch: count('batch', values.batch, 100),
     only: values.only ?? [],
     peers: (values.peer ?? peerNames).map(peerName),
@@ -74,6 +77,7 @@ const optionTypes = {
   seconds: { type: 'string' },
   concurrency: { type: 'string', short: 'c' },
   claim: { type: 'string' },
+  prefetch: { type: 'string' },
   batch: { type: 'string' },
   dir: { type: 'string' },
   json: { type: 'string' },

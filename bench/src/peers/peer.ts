@@ -12,8 +12,10 @@ export interface Setup {
   readonly file: string
   /** Tasks a worker may run at once, where it has the choice. */
   readonly concurrency: number
-  /** Messages the hand-written loop claims and settles at once: about what Lovage holds of quick tasks. */
+  /** Messages the hand-written loop on SQLite claims and settles at once: about what Lovage holds of quick tasks. */
   readonly claim: number
+  /** Messages the hand-written loop on RabbitMQ holds: what Lovage holds at most. */
+  readonly prefetch: number
   /** Absent: the queue is in the file too. */
   readonly rabbit?: RabbitSetup | undefined
 }
@@ -31,7 +33,7 @@ export interface PythonCelery {
   readonly version: string
 }
 
-export interface PeerFacts extends Pick<Setup, 'concurrency' | 'claim'> {
+export interface PeerFacts extends Pick<Setup, 'concurrency' | 'claim' | 'prefetch'> {
   readonly celery?: PythonCelery | undefined
 }
 

@@ -14,16 +14,16 @@ const workerFile = fileURLToPath(import.meta.resolve('./hand-written-worker.ts')
 
 export const handWrittenOnRabbit: Peer = {
   name: 'hand-written',
-  configuration: ({ claim }) => ({
+  configuration: ({ prefetch }) => ({
     driver: 'amqplib',
     durability: 'persistent, confirmed, acknowledged when the result is confirmed',
-    prefetch: String(claim),
+    prefetch: String(prefetch),
     results: 'messages to one durable queue, read once; in the rows that say so, SQLite',
   }),
   openClient,
   worker: setup => {
     const { url, results } = rabbitOf(setup)
-    return { args: [workerFile, url, String(setup.claim), results === 'sqlite' ? setup.file : ''], env: {} }
+    return { args: [workerFile, url, String(setup.prefetch), results === 'sqlite' ? setup.file : ''], env: {} }
   },
 }
 
@@ -41,8 +41,8 @@ interface Results {
 
 async function openClient(setup: Setup): Promise<Client> {
   const { url, results } = rabbitOf(setup)
-  const line = await openLine(url, setup.claim)
-  const opened = results === 'rpc' ? await openQueueResults(url, setup.claim) : openStoredResults(setup.file)
+  const line = await openLine(url, setup.prefetch)
+  const opened = results === 'rpc' ? await openQueueResults(url, setup.prefetch) : openStoredResults(setup.file)
   return new HandWrittenRabbitClient(line, opened)
 }
 

@@ -1,8 +1,9 @@
 /** What a foreign client is sent about its task: Celery's result document, to the queue it named, under its correlation id. */
-import type { ErrorDocument, StateRecord } from '../core/record.ts'
+import type { StateRecord } from '../core/record.ts'
 import { isReadyState } from '../core/states.ts'
 import type { WireMessage } from '../core/wire.ts'
 import { toResultDocument } from './result-document.ts'
+import { withoutValue } from './too-large.ts'
 
 /** RabbitMQ's limit since 4.0. */
 const largestBytes = 16 * 1024 * 1024
@@ -11,7 +12,10 @@ const largestBytes = 16 * 1024 * 1024
 export function replyMessage(record: StateRecord, correlationId: string): WireMessage {
   const readyAt = isReadyState(record.state) ? record.at : undefined
   const body = toResultDocument({ ...record, facts: record.facts ?? {}, readyAt })
-  if (isTooLarge(body)) return replyMessage(withoutValue(record, body), correlationId)
+  if (isTooLarge(body)) {
+    const why = `its result document has ${Buffer.byteLength(body)} bytes and RabbitMQ takes 16 MiB`
+    return replyMessage(withoutValue(record, why), correlationId)
+  }
   return {
     properties: { contentType: 'application/json', contentEncoding: 'utf-8', correlationId, deliveryMode: 1 },
     headers: {},
@@ -22,16 +26,4 @@ export function replyMessage(record: StateRecord, correlationId: string): WireMe
 function isTooLarge(body: string): boolean {
   // at most 3 bytes each
   return body.length > largestBytes / 3 && Buffer.byteLength(body) > largestBytes
-}
-
-/** Who waits for it is told so: what does not come is waited for for ever. */
-function withoutValue(record: StateRecord, body: string): StateRecord {
-  const { value: _value, ...rest } = record
-  if (!isReadyState(record.state)) return rest
-  const document: ErrorDocument = {
-    type: 'MessageTooLargeError',
-    message: `The task ended in ${record.state}, but its result document has ${Buffer.byteLength(body)} bytes and RabbitMQ takes 16 MiB. Return a reference to the data`,
-    retryable: false,
-  }
-  return { ...rest, state: 'FAILURE', value: JSON.stringify(document) }
 }

@@ -74,6 +74,8 @@ export class Executor {
   readonly #due: DueQueue<Run>
   readonly #twins = new Twins()
   readonly #held = new Set<Run>()
+  /** Of which nothing can be written, not even that: with the broker, and no longer held here. */
+  readonly #stranded = new Set<Run>()
   /** Of those, how many have run, or never will, and wait for their end to be stored. */
   #settlingCount = 0
   readonly #backlog: Run[] = []
@@ -158,11 +160,11 @@ export class Executor {
   }
 
   /**
-   * What was abandoned goes back, without a word in the store, and is delivered again: this process may live on. What the
-   * broker does not take back comes when the connection ends.
+   * What was abandoned goes back, without a word in the store, and is delivered again, and so does what could not be
+   * settled: this process may live on. What the broker does not take back comes when the connection ends.
    */
   async giveBack(): Promise<void> {
-    await Promise.allSettled(Array.from(this.#held, run => this.#giveBackOne(run)))
+    await Promise.allSettled(Array.from([...this.#held, ...this.#stranded], run => this.#giveBackOne(run)))
   }
 
   /** A crash never goes uncounted: where it cannot be written, the delivery stays. */
@@ -406,7 +408,10 @@ export class Executor {
     const next = this.#twins.ended(run)
     if (next !== undefined) void this.#admitAsked(next)
     if (refusal === undefined) this.#options.events.settled?.(run, ended, isLost)
-    else this.#options.events.unsettled?.(run, refusal, deliveredLater)
+    else {
+      this.#stranded.add(run)
+      this.#options.events.unsettled?.(run, refusal, deliveredLater)
+    }
     if (this.#held.size === 0) this.#becomeIdle()
   }
 

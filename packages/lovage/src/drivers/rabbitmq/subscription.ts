@@ -7,13 +7,16 @@
 import type { ConsumeMessage } from 'amqplib'
 import type { ConsumeOptions, Delivery, Subscription } from '../../broker.ts'
 import type { Timer } from '../../core/clock.ts'
-import { BrokerConnectionError, BrokerError, coerceError } from '../../core/errors.ts'
+import { BrokerConnectionError, coerceError } from '../../core/errors.ts'
 import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
+import { DeafCheck } from './deaf-check.ts'
 import { channelFault } from './faults.ts'
+import { Interruptions } from './interruptions.ts'
 import { Lane } from './lane.ts'
 import type { Held } from './holds.ts'
 import type { Link } from './link.ts'
+import { LongDeliveries } from './long-deliveries.ts'
 import type { LongHolds } from './long-holds.ts'
 import { bindToDelay, declareTaskQueue } from './topology.ts'
 
@@ -42,11 +45,7 @@ const longestSpareMs = 1000
 /** How long a broker that is back may refuse what it had before: it is still coming up. */
 const comingUpMs = 30_000
 const reopenMs = 200
-/** The worker is told one reason no oftener. */
-const tellAgainMs = 60_000
 const cancelMs = 2000
-/** Consumers that got nothing of what waits, so many times in a row, are deaf. */
-const deafAfter = 2
 
 interface Spare {
   readonly tag: number
@@ -74,14 +73,10 @@ export class RabbitSubscription implements Subscription {
   #mayGrow = false
   /** By a broker that is back. `since`: monotonic ms; undefined: it did not refuse. */
   #refusal: { readonly error: unknown; readonly since: number } | undefined
-  /** Of what the worker was told: nothing comes for now. */
-  #isInterrupted = false
-  /** Reasons, and when the worker was told each of them. Monotonic ms. */
-  readonly #toldAt = new Map<string, number>()
+  readonly #interruptions: Interruptions
   #deliveryCount = 0
-  /** Held by a copy, or about to be: the prefetch counts them, the channel does not. */
-  readonly #long = new Map<string, string>()
-  #quietChecks = 0
+  readonly #deafCheck: DeafCheck
+  readonly #long: LongDeliveries
   readonly #endings: (() => void)[] = []
   /** Goes on after a close, while something is held. */
   #extensions: Timer | undefined
@@ -90,6 +85,9 @@ export class RabbitSubscription implements Subscription {
     this.#parts = parts
     this.#prefetch = parts.options.prefetch
     this.#limit = parts.options.prefetch
+    this.#interruptions = new Interruptions(parts.connection.clock, parts.options.onInterruption)
+    this.#deafCheck = new DeafCheck(parts.connection)
+    this.#long = new LongDeliveries(parts, lane => this.#settled(lane))
   }
 
   /** @throws {ConfigurationError} a queue is there, declared otherwise. @throws {BrokerConnectionError} */
@@ -189,9 +187,7 @@ export class RabbitSubscription implements Subscription {
     this.#refusal = undefined
     this.#adjust()
     await this.#adjusting
-    if (!this.#isInterrupted || this.#lane !== lane) return
-    this.#isInterrupted = false
-    this.#parts.options.onInterruption?.(undefined)
+    if (this.#lane === lane) this.#interruptions.ended()
   }
 
   /** Runs on every new link. */
@@ -220,13 +216,7 @@ export class RabbitSubscription implements Subscription {
   }
 
   #interrupted(reason: Error): void {
-    if (this.#state !== 'open') return
-    const now = this.#now()
-    for (const [text, toldAt] of this.#toldAt) if (now - toldAt > tellAgainMs) this.#toldAt.delete(text)
-    if (this.#toldAt.has(reason.message)) return
-    this.#toldAt.set(reason.message, now)
-    this.#isInterrupted = true
-    this.#parts.options.onInterruption?.(reason)
+    if (this.#state === 'open') this.#interruptions.began(reason)
   }
 
   #dropLane(): void {
@@ -267,7 +257,7 @@ export class RabbitSubscription implements Subscription {
       for (const queue of this.#parts.queues) {
         const isStopped = this.#state === 'closed' || this.#isFull || this.#paused.has(queue)
         // a channel that ends meanwhile is told of by its own event
-        const wanted = isStopped ? 0 : Math.max(0, this.#limit - this.#longCount(queue))
+        const wanted = isStopped ? 0 : Math.max(0, this.#limit - this.#long.count(queue))
         await this.#lane?.adjust(queue, wanted, { name, mayGrow }).catch(() => undefined)
       }
     }
@@ -369,39 +359,6 @@ export class RabbitSubscription implements Subscription {
     for (const { tag } of back) this.#lane?.holds.requeue(tag)
   }
 
-  // ── what is held long ─────────────────────────────────────────────────────────────────────────────
-
-  #extendLong(): void {
-    const lane = this.#lane
-    if (lane === undefined) return
-    const until = this.#now() - this.#parts.longAfterMs
-    for (const held of lane.holds.all()) {
-      const tag = held.message.fields.deliveryTag
-      const token = tokenOf(this.#parts.id, this.#laneNumber, tag)
-      if (held.receivedAt > until || this.#long.has(token) || lane.holds.get(tag) === undefined) continue
-      this.#long.set(token, held.queue)
-      void this.#extend(lane, token, held)
-    }
-  }
-
-  async #extend(lane: Lane, token: string, held: Held): Promise<void> {
-    const tag = held.message.fields.deliveryTag
-    const onEnd = (): void => {
-      this.#long.delete(token)
-      this.#settled(lane)
-    }
-    const isHeld = await this.#parts.longHolds
-      .extend(token, held, { original: () => lane.holds.ack(tag), onEnd })
-      .catch(() => false)
-    if (!isHeld) this.#long.delete(token)
-  }
-
-  #longCount(queue: string): number {
-    let count = 0
-    for (const each of this.#long.values()) if (each === queue) count++
-    return count
-  }
-
   // ── the end ───────────────────────────────────────────────────────────────────────────────────────
 
   #end(error: Error): void {
@@ -418,28 +375,17 @@ export class RabbitSubscription implements Subscription {
     void lane?.close()
   }
 
-  /** Messages wait, slots are free, and nothing comes: the link is there and does not serve. */
   async #check(): Promise<void> {
-    const { connection, queues } = this.#parts
     const lane = this.#lane
     const before = this.#deliveryCount
-    const listening = queues.filter(queue => lane?.consumes(queue) === true)
-    if (lane === undefined || lane.holds.size > 0 || listening.length === 0) return void (this.#quietChecks = 0)
-    const waiting = await this.#readyCount(listening).catch(() => 1)
-    if (this.#lane !== lane || this.#deliveryCount > before || waiting === 0) return void (this.#quietChecks = 0)
-    if (++this.#quietChecks < deafAfter) return
-    this.#quietChecks = 0
-    connection.renew(
-      new BrokerError(`Messages wait in ${listening.join(', ')}, and none is delivered: connecting anew`),
-    )
+    const isFree = lane !== undefined && lane.holds.size === 0
+    const listening = isFree ? this.#parts.queues.filter(queue => lane.consumes(queue)) : []
+    await this.#deafCheck.check(listening, () => this.#lane !== lane || this.#deliveryCount > before)
   }
 
-  async #readyCount(queues: readonly string[]): Promise<number> {
-    return await this.#parts.connection.withChannel('count what waits', async channel => {
-      let count = 0
-      for (const queue of queues) count += (await channel.checkQueue(queue)).messageCount
-      return count
-    })
+  #extendLong(): void {
+    const number = this.#laneNumber
+    if (this.#lane !== undefined) this.#long.extend(this.#lane, tag => tokenOf(this.#parts.id, number, tag))
   }
 
   #now(): number {

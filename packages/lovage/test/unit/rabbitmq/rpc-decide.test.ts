@@ -2,7 +2,7 @@ import { deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { ConsumeMessage } from 'amqplib'
 import type { StateRecord, StoredState } from '../../../src/core/record.ts'
-import { bringsNothing, judge, Replays, stamp, withoutValue } from '../../../src/drivers/rabbitmq/results/decide.ts'
+import { bringsNothing, judge, Replays, stamp } from '../../../src/drivers/rabbitmq/results/decide.ts'
 import type { Arrival } from '../../../src/drivers/rabbitmq/results/decide.ts'
 import { decodeInbox, questionType } from '../../../src/drivers/rabbitmq/results/inbox.ts'
 import type { Known } from '../../../src/drivers/rabbitmq/results/projection.ts'
@@ -120,16 +120,6 @@ describe('the judgement', () => {
         circumstances,
       ).entry,
     ).toBeUndefined()
-  })
-
-  it('tells of a value that is too large, and drops it from a state that passes', () => {
-    const entry = { kind: 'state', state: known('SUCCESS', { value: 'x' }).state, born: 1, mark: 'm' } as const
-    expect(withoutValue(entry, 20_000_000).state).toMatchObject({
-      state: 'FAILURE',
-      value: expect.stringMatching(/MessageTooLargeError.*20000000 bytes/),
-    })
-    const passing = { ...entry, state: known('PROGRESS', { value: 'x' }).state }
-    expect(withoutValue(passing, 20_000_000).state).toEqual(known('PROGRESS').state)
   })
 })
 

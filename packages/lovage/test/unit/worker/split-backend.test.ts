@@ -232,6 +232,49 @@ it('keeps an end that is written, and parks its message, when what is linked to 
   expect(items).toMatchObject([{ id, reason: 'what was to follow it could not be sent: no such queue' }])
 })
 
+it('tells whoever waits of an end that cannot be written with what follows it', async () => {
+  const { connect } = await setUp()
+  const { backend: plain, transport } = await connect()
+  const told: string[] = []
+  const settle = async (settlement: Settlement): Promise<SettleOutcome> => {
+    if ((settlement.successors ?? []).length > 0) throw new InvalidArgumentError('no such queue')
+    for (const { address } of settlement.replies ?? []) told.push(address)
+    return await plain.settle(settlement)
+  }
+  const linked = { task: 'next', args: [], kwargs: {}, options: {}, subtask_type: null, immutable: true }
+  const body = JSON.stringify([[], {}, { callbacks: [linked], errbacks: [linked], chain: null, chord: null }])
+  const request = { id: 'linked', task: 'task', retries: 0, rootId: 'linked', replyTo: 'theirs', headers: {} }
+  const message = encodeTask(request, body)
+  await plain.publish([{ id: 'linked', queue: 'celery', message }])
+  await workUntil({ ...plain, settle }, 'settled')
+  expect(told).toEqual(['theirs'])
+  expect(await plain.results.get('linked')).toMatchObject({ state: { state: 'FAILURE' } })
+  const { items } = await transport.broker.parked()
+  expect(items).toMatchObject([{ id: 'linked', reason: 'its end could not be recorded: no such queue' }])
+})
+
+it('gives back at its stop what could not be settled', async () => {
+  const { connect } = await setUp()
+  const { backend: plain } = await connect()
+  await sent(plain)
+  const settle = () => Promise.reject(new InvalidArgumentError('never'))
+  await workUntil({ ...plain, settle }, 'unsettled')
+  expect(await plain.broker.stats('celery')).toMatchObject({ ready: 1, unsettled: 0 })
+})
+
+/** A worker from its start until it has told that, and its stop; not the end of the process. */
+async function workUntil(backend: Backend, event: 'settled' | 'unsettled'): Promise<void> {
+  const app = new Lovage('test')
+  app.task('task', () => 1)
+  const giveBack = internals(app).takeOver(backend)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const worker = new Worker(app, { pool: 'inline', logger: silent, events: { [event]: () => resolve() } })
+  await worker.start()
+  await promise
+  await worker.stop()
+  giveBack()
+}
+
 /** A broker that takes the record and refuses, for good, what is to follow. */
 async function refuseSuccessors(backend: Backend, settlement: Settlement): Promise<SettleOutcome> {
   if ((settlement.successors ?? []).length === 0) return backend.settle(settlement)

@@ -3,7 +3,7 @@
  * documents carry none: order of arrival is the order, RETRY closes an attempt.
  */
 import { fillGaps, mergeRecord } from '../../../core/merge-record.ts'
-import type { ErrorDocument, StateRecord, StoredState, TaskFacts } from '../../../core/record.ts'
+import type { StateRecord, StoredState, TaskFacts } from '../../../core/record.ts'
 import { isNewer, isReadyState, stateRank } from '../../../core/states.ts'
 import type { StateEntry } from './entries.ts'
 import type { Known } from './projection.ts'
@@ -57,18 +57,6 @@ export function stamp(record: StateRecord, current: StoredState | undefined, now
   const delivery = Math.max(1, (before?.delivery ?? 0) + (isAgain ? 1 : 0))
   const seq = before?.delivery === delivery ? Math.floor(before.seq) + 1 : 0
   return { ...record, retries, delivery, seq, at: isReadyState(record.state) && record.at > 0 ? record.at : now }
-}
-
-/** A state whose value is too large for the stream: a ready one says so, since nobody will ever see the value. */
-export function withoutValue(entry: StateEntry, bytes: number): StateEntry {
-  const { value: _value, ...state } = entry.state
-  if (!isReadyState(state.state)) return { ...entry, state }
-  const document: ErrorDocument = {
-    type: 'MessageTooLargeError',
-    message: `The task ended in ${state.state}, but what it returned takes ${bytes} bytes on its way and rpc:// results take 16 MiB. Return a reference to the data`,
-    retryable: false,
-  }
-  return { ...entry, state: { ...state, state: 'FAILURE', value: JSON.stringify(document) } }
 }
 
 /** Whether a record with versions changes nothing of what is known. */

@@ -14,10 +14,11 @@ import type { Channel, ConsumeMessage } from 'amqplib'
 import { endOfTurn } from '../../../core/clock.ts'
 import type { Clock, Timer } from '../../../core/clock.ts'
 import { isReadyState } from '../../../core/states.ts'
+import { withoutValue } from '../../../protocol/too-large.ts'
 import { closeChannel } from '../link.ts'
 import { largestBodyBytes } from '../publisher.ts'
 import type { Publisher } from '../publisher.ts'
-import { judge, Replays, withoutValue } from './decide.ts'
+import { judge, Replays } from './decide.ts'
 import type { Arrival } from './decide.ts'
 import { encodeStreamMessage } from './entries.ts'
 import type { Batch, Entry, StreamMessage } from './entries.ts'
@@ -300,7 +301,10 @@ export class Shift {
     const written: Batch = { kind: 'batch', term: this.#term, number, entries }
     const body = encodeStreamMessage(written)
     if (body.length <= largestBodyBytes) return { body, written }
-    const smaller = entries.map(entry => (entry.kind === 'state' ? withoutValue(entry, body.length) : entry))
+    const why = `what it returned takes ${body.length} bytes on its way and rpc:// results take 16 MiB`
+    const smaller = entries.map(entry =>
+      entry.kind === 'state' ? { ...entry, state: withoutValue(entry.state, why) } : entry,
+    )
     return { body: encodeStreamMessage({ ...written, entries: smaller }), written: { ...written, entries: smaller } }
   }
 
