@@ -28,7 +28,7 @@ import { dispositionOf } from './settlement.ts'
 import { Settler } from './settler.ts'
 import type { Sender } from './successors.ts'
 import { Throughput, tickMs } from './throughput.ts'
-import { Twins } from './twins.ts'
+import { attemptOf, Twins } from './twins.ts'
 
 /** What happens, for logs, events and tests. */
 export interface ExecutorEvents {
@@ -74,10 +74,10 @@ export class Executor {
   readonly #due: DueQueue<Run>
   readonly #twins = new Twins()
   readonly #held = new Set<Run>()
-  /** Of which nothing can be written, not even that: with the broker, and no longer held here. */
-  readonly #stranded = new Set<Run>()
   /** Of those, how many have run, or never will, and wait for their end to be stored. */
   #settlingCount = 0
+  /** By attempt, whose end was refused for good, also as a dead letter: held no more, and never settled with the broker. */
+  readonly #stranded = new Map<string, Run>()
   readonly #backlog: Run[] = []
   /** Handed to the pool, in that order: the first `slots` of them are the ones that run. */
   readonly #running = new Map<number, Run>()
@@ -164,7 +164,7 @@ export class Executor {
    * settled: this process may live on. What the broker does not take back comes when the connection ends.
    */
   async giveBack(): Promise<void> {
-    await Promise.allSettled(Array.from([...this.#held, ...this.#stranded], run => this.#giveBackOne(run)))
+    await Promise.allSettled([...this.#held, ...this.#stranded.values()].map(run => this.#giveBackOne(run)))
   }
 
   /** A crash never goes uncounted: where it cannot be written, the delivery stays. */
@@ -409,7 +409,7 @@ export class Executor {
     if (next !== undefined) void this.#admitAsked(next)
     if (refusal === undefined) this.#options.events.settled?.(run, ended, isLost)
     else {
-      this.#stranded.add(run)
+      this.#stranded.set(attemptOf(run), run)
       this.#options.events.unsettled?.(run, refusal, deliveredLater)
     }
     if (this.#held.size === 0) this.#becomeIdle()

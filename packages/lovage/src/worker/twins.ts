@@ -42,6 +42,7 @@ export class Twins {
   }
 }
 
-function attemptOf({ request: { id, retries } }: Run): string {
+/** One string for each. */
+export function attemptOf({ request: { id, retries } }: Run): string {
   return retries === 0 ? id : `${id} ${retries}`
 }

@@ -29,6 +29,18 @@ describe.skipIf(!hasRabbit)('RabbitMQ at several hosts', { timeout: 60_000 }, ()
     expect([first.connectionCount, second.connectionCount]).toEqual([connections, connections])
   })
 
+  it('says what each of them answered, when none can be used', async () => {
+    const { openHost, url } = await openCluster()
+    await using silent = await openHost()
+    silent.silence()
+    const nowhere = await freePort()
+    await expect(openPeer(url([nowhere, silent.port], '?connectTimeoutMs=300'))).rejects.toThrow(
+      new RegExp(
+        `:${nowhere} cannot be used: nothing listens.*; .*:${silent.port} cannot be used: no answer within 300 ms`,
+      ),
+    )
+  })
+
   it('is used at the other host when the first dies, by consumers and publishers alike', async () => {
     const { openHost, url } = await openCluster()
     const first = await openHost()

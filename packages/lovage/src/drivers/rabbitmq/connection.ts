@@ -9,6 +9,7 @@ import type { Channel } from 'amqplib'
 import { systemClock } from '../../core/clock.ts'
 import type { Clock, Timer } from '../../core/clock.ts'
 import { BrokerConnectionError, BrokerTimeoutError, coerceError, IllegalStateError } from '../../core/errors.ts'
+import { noHostAnswers } from './faults.ts'
 import { Link } from './link.ts'
 import type { Location } from './location.ts'
 
@@ -181,9 +182,10 @@ export class RabbitConnection {
   /** The first host that answers, beginning with another one each time. */
   async #openLink(): Promise<Link> {
     const { hosts } = this.location
-    const errors: unknown[] = []
-    for (const index of hosts.keys()) {
-      const host = hosts[(index + this.#failureCount) % hosts.length]
+    const faults: Error[] = []
+    for (const turn of hosts.keys()) {
+      const index = (turn + this.#failureCount) % hosts.length
+      const host = hosts[index]
       if (host === undefined) continue
       try {
         return await Link.open({
@@ -193,10 +195,10 @@ export class RabbitConnection {
           generation: ++this.#generation,
         })
       } catch (error) {
-        errors.push(error)
+        faults[index] = coerceError(error)
       }
     }
-    throw errors[0]
+    throw noHostAnswers(faults)
   }
 
   #accept(link: Link): void {

@@ -1,6 +1,5 @@
 /** What goes wrong with a broker, said so that somebody can mend it. */
-import { BrokerConnectionError, BrokerError, ConfigurationError, coerceError } from '../../core/errors.ts'
-import type { LovageError } from '../../core/errors.ts'
+import { BrokerConnectionError, BrokerError, ConfigurationError, coerceError, LovageError } from '../../core/errors.ts'
 import type { Host, Location } from './location.ts'
 
 /** AMQP's reply codes. */
@@ -61,7 +60,7 @@ const connectReasons: readonly ConnectReason[] = [
     reason: 'vhost',
     pattern: /Handshake terminated by server: 530|Expected ConnectionOpenOk; got <ConnectionClose/,
     say: ({ location, host }) =>
-      `there is no virtual host "${location.vhost}", or "${host.username}" may not use it. rabbitmqctl add_vhost and set_permissions make one; the name in the URL is written with %2F for /`,
+      `there is no virtual host "${location.vhost}", or "${host.username}" may not use it, or it takes no more connections. rabbitmqctl add_vhost and set_permissions make one, list_vhost_limits shows its limits; the name in the URL is written with %2F for /`,
   },
   {
     reason: 'refused',
@@ -159,6 +158,16 @@ function whyHungUp({ tls, certFile }: Location): string {
 /** "…:SSL routines:ssl3_read_bytes:ssl/tls alert bad certificate:…" */
 function alertOf({ message }: Error): string {
   return /alert ([a-z ]+)/.exec(message)?.[1] ?? message.trim()
+}
+
+/** Of several hosts. @param faults in the order of the URL, so that one outage is told in one way */
+export function noHostAnswers(faults: readonly Error[]): Error {
+  // whatever the host: what is wrong is here
+  const own = faults.find(fault => fault instanceof ConfigurationError)
+  const [first, ...others] = faults
+  if (own !== undefined || others.length === 0) return own ?? first ?? new BrokerConnectionError('No host is named')
+  const details = { hosts: faults.map(fault => (fault instanceof LovageError ? fault.details : {})) }
+  return new BrokerConnectionError(faults.map(fault => fault.message).join('; '), { cause: first, details })
 }
 
 /** A channel the broker closed because of what was asked. @param what was asked, for the message */

@@ -54,7 +54,9 @@ export function parseLocation(text: string, leaseMs = 30_000): Location {
   const urls = splitUrls(text).map(part => new URL(part.trim()))
   const [first] = urls
   if (first === undefined) throw new ConfigurationError('No broker URL was given')
-  const option = optionsOf(first, text)
+  for (const url of urls) assertKnown(url, text)
+  assertAlike(urls, text)
+  const option = (name: Option): string | undefined => first.searchParams.get(name) ?? undefined
   const tls = urls.some(url => url.protocol === 'amqps:')
   return {
     hosts: urls.map(url => hostOf(url, tls)),
@@ -80,16 +82,40 @@ export function parseLocation(text: string, leaseMs = 30_000): Location {
     }),
     queueType: queueTypeOf(option('queueType')),
     maxPriority: wholeNumber(option('maxPriority'), { name: 'maxPriority', min: 0, max: 255, fallback: 0 }),
-    caFile: option('caFile'),
-    ...clientFiles(option('certFile'), option('keyFile')),
+    ...tlsFiles({ caFile: option('caFile'), certFile: option('certFile'), keyFile: option('keyFile') }, tls),
   }
 }
 
-function clientFiles(
-  certFile: string | undefined,
-  keyFile: string | undefined,
-): Pick<Location, 'certFile' | 'keyFile'> {
-  if ((certFile === undefined) === (keyFile === undefined)) return { certFile, keyFile }
+/** What is not of one host is read from the first URL: the others may leave it out, or say the same. */
+function assertAlike([first, ...others]: readonly URL[], text: string): void {
+  if (first === undefined) return
+  const refuse = (what: string): never => {
+    throw new ConfigurationError(
+      `The URLs "${maskUrl(text)}" differ in ${what}. They are hosts of one broker: write it in the first, and in the others the same or nothing`,
+    )
+  }
+  for (const other of others) {
+    const isNamed = other.pathname !== '' && other.pathname !== '/'
+    if (isNamed && vhostOf(other) !== vhostOf(first)) refuse('the virtual host')
+    for (const [name, value] of other.searchParams)
+      if (first.searchParams.get(name) !== value) refuse(`the option "${name}"`)
+  }
+}
+
+type TlsFiles = Pick<Location, 'caFile' | 'certFile' | 'keyFile'>
+
+function tlsFiles(files: TlsFiles, tls: boolean): TlsFiles {
+  const [given] = Object.entries(files).find(([, path]) => path !== undefined) ?? []
+  if (given !== undefined && !tls)
+    throw new ConfigurationError(
+      `The URL has the option ${given}, which is for TLS, and is no amqps:// URL. Write amqps://, with the TLS port if one is named (5671)`,
+    )
+  assertPair(files)
+  return files
+}
+
+function assertPair({ certFile, keyFile }: TlsFiles): void {
+  if ((certFile === undefined) === (keyFile === undefined)) return
   const [given, missing] = certFile === undefined ? ['keyFile', 'certFile'] : ['certFile', 'keyFile']
   throw new ConfigurationError(
     `The URL has the option ${given} without ${missing}. A client certificate needs both; a file that has both in it is named twice`,
@@ -124,12 +150,11 @@ function decoded(text: string, part: string): string {
   }
 }
 
-function optionsOf(url: URL, text: string): (name: Option) => string | undefined {
+function assertKnown(url: URL, text: string): void {
   for (const name of url.searchParams.keys()) {
     if ((known as readonly string[]).includes(name)) continue
     throw new ConfigurationError(`"${maskUrl(text)}" has an option "${name}" that is not known: ${known.join(', ')}`)
   }
-  return name => url.searchParams.get(name) ?? undefined
 }
 
 interface Range {

@@ -120,6 +120,25 @@ describe('a URL', () => {
     expect(parseLocation(url)).toMatchObject(location)
   })
 
+  it.each([
+    ['amqp://a/x;amqp://b/y', /differ in the virtual host/],
+    ['amqp://a;amqp://b/y', /differ in the virtual host/],
+    ['amqp://a/x;amqp://b/%2F', /differ in the virtual host/],
+    ['amqp://a;amqp://b?heartbeat=5', /differ in the option "heartbeat"/],
+    ['amqp://a?heartbeat=6;amqp://b?heartbeat=5', /differ in the option "heartbeat"/],
+    ['amqp://u:secret@a;amqp://b?nonsense=1', /^(?!.*secret).*an option "nonsense" that is not known/],
+    ['amqp://a?caFile=ca.pem', /option caFile, which is for TLS, and is no amqps:/],
+    ['amqp://a?keyFile=key.pem', /option keyFile, which is for TLS/],
+    ['amqps://a?keyFile=key.pem', /option keyFile without certFile/],
+  ])('%s is refused', (url, message) => {
+    expect(() => parseLocation(url)).toThrow(message)
+  })
+
+  it('may say in each of several what it says in the first', () => {
+    const several = 'amqp://u:p@a/x?queueType=quorum&heartbeat=5;amqp://u:p@b/x?heartbeat=5'
+    expect(parseLocation(several)).toMatchObject({ vhost: 'x', queueType: 'quorum', heartbeat: 5 })
+  })
+
   it('has a third of the lease as its heartbeat, unless it says otherwise', () => {
     expect([30_000, 2000, 86_400_000].map(leaseMs => parseLocation('amqp://a', leaseMs).heartbeat)).toEqual([
       10, 1, 600,
