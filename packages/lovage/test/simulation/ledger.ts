@@ -171,6 +171,8 @@ export class Ledger {
     const entry = this.entry(next.id)
     this.#check('4 versions only rise at every observer', rules.versionsOnlyRise(entry.stored, next, false))
     this.#check('3 one final result, and its bytes stay', rules.oneFinalResult(entry, next))
+    // its writer had no answer, and has given the delivery back: the next one cannot know that it never ran
+    if (next.state === 'STARTED' && next.delivery <= entry.givenBack) entry.cutRuns++
     entry.stored = next
     if (isFinal(next)) entry.final ??= textOf(next)
   }
