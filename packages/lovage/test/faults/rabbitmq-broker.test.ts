@@ -243,6 +243,22 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     expect(sink.seen.filter(({ message }) => message.headers['id'] === 'long').length).toBe(1)
   })
 
+  it('counts what is held for long in the prefetch: what else comes is for others', async () => {
+    await using server = await startRabbit()
+    await using holder = await openPeer(server.url(), { consumerTimeoutMs: 1000, roundMs: 60_000 })
+    await using other = await openPeer(server.url())
+    const held = await drain(holder.broker, { hold: true, prefetch: 1 })
+    await other.broker.publish([publication('long')])
+    await until('nothing unacknowledged', async () => held.ids.has('long') && (await unacknowledged(server)) === 0, {
+      everyMs: 100,
+    })
+    await other.broker.publish([publication('next')])
+    const sink = await drain(other.broker)
+    const next = await until('the next', () => sink.seen[0])
+    expect(next.redelivered).toBe(false)
+    expect(held.seen.length).toBe(1)
+  })
+
   it('gives to another what was held for long by one that shows no life any more, and counts the crash', async () => {
     await using server = await startRabbit()
     await using holder = await openPeer(server.url(), { consumerTimeoutMs: 1000, roundMs: 1000 })
