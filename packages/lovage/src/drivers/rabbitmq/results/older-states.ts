@@ -46,11 +46,6 @@ export class OlderStates {
     }
   }
 
-  /** The stream is another one. */
-  restart(): void {
-    this.#places = undefined
-  }
-
   async #read(ids: ReadonlySet<string>): Promise<ReadonlyMap<string, StoredState>> {
     const { projection, queues, reading } = this.#parts
     const found = new Map<string, StoredState>()

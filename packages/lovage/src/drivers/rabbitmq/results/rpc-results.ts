@@ -121,7 +121,6 @@ export class RpcResults implements ResultStore {
       onMessage: (offset, body) => this.#onStream(offset, body),
       onRestart: () => {
         this.#projection.restart()
-        this.#older.restart()
         this.#relay.onRestart()
       },
     })

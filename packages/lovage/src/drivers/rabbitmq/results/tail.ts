@@ -4,6 +4,7 @@
  * State: unstarted → following (`start`) → closed. While following it may be without a channel: the link is lost, or
  * the broker does not have the stream yet (404 and 541 for a while after its start) and is asked again.
  */
+import { createHash } from 'node:crypto'
 import type { Channel, ConsumeMessage } from 'amqplib'
 import { sleep } from '../../../core/clock.ts'
 import type { Timer } from '../../../core/clock.ts'
@@ -19,7 +20,7 @@ export interface TailParts {
   readonly queues: ResultQueues
   /** In order. */
   readonly onMessage: (offset: number, body: Buffer) => void
-  /** The stream was deleted, and another one begins at 0. */
+  /** The stream was deleted, and another one is read from its beginning. */
   readonly onRestart: () => void
 }
 
@@ -30,6 +31,12 @@ const firstPauseMs = 20
 const longestPauseMs = 1000
 /** A link that comes later is told of by its set-up. */
 const longestWaitMs = 60_000
+
+/** The oldest message that a stream has. */
+interface Oldest {
+  readonly offset: number
+  readonly digest: string
+}
 
 interface Waiter {
   readonly position: number
@@ -45,6 +52,11 @@ export class Tail {
   #from = 0
   #link: Link | undefined
   #channel: Channel | undefined
+  /** Waits for the oldest message. */
+  #asking: Channel | undefined
+  #oldest: Oldest | undefined
+  /** Streams that were deleted: what is still on its way from a channel of before is of no place in this one. */
+  #goneCount = 0
   readonly #over = new AbortController()
   #unacked = 0
   readonly #waiters = new Set<Waiter>()
@@ -124,6 +136,7 @@ export class Tail {
 
   async #consume(link: Link): Promise<void> {
     await link.withChannel('declare the stream', channel => declareStream(channel, this.#parts.queues))
+    await this.#identify(link)
     let isConsuming = false
     const channel = await link.channel(() => {
       if (this.#channel !== channel) return
@@ -134,13 +147,14 @@ export class Tail {
     this.#unacked = 0
     await channel.prefetch(prefetch)
     const wanted = this.#next
+    const goneCount = this.#goneCount
     await channel.consume(
       this.#parts.queues.stream,
       message => {
-        if (this.#channel !== channel) return
+        if (this.#channel !== channel || this.#goneCount !== goneCount) return
         // it was deleted: the channel ends, and with the next one comes another stream
-        if (message === null) return void closeChannel(channel).catch(() => undefined)
-        this.#take(message, wanted)
+        if (message === null) return end(channel)
+        this.#take(message)
         this.#ack(channel, message)
       },
       { arguments: { 'x-stream-offset': wanted } },
@@ -150,21 +164,50 @@ export class Tail {
     else if (this.#channel !== channel) throw new Error('The channel was closed at once')
   }
 
-  #take(message: ConsumeMessage, wanted: number): void {
+  #take(message: ConsumeMessage): void {
     const offset = offsetOf(message)
-    if (offset < wanted && wanted > this.#from) return this.#restart()
     if (offset < this.#next) return
     this.#next = offset + 1
     this.#parts.onMessage(offset, message.content)
     for (const waiter of this.#waiters) if (waiter.position <= offset) waiter.resolve()
   }
 
-  /** What comes is older than what was read: it is another stream, and its beginning was missed. */
+  /**
+   * Whether this is still the stream that was read: one that was made since has other messages at the same offsets, and
+   * the broker holds back those below the one that is asked for. An empty one is asked until something is in it.
+   */
+  async #identify(link: Link): Promise<void> {
+    if (this.#asking !== undefined) end(this.#asking)
+    const channel = await link.channel(() => {
+      if (this.#asking === channel) this.#asking = undefined
+    })
+    this.#asking = channel
+    await channel.prefetch(1)
+    await channel.consume(
+      this.#parts.queues.stream,
+      message => {
+        if (this.#asking !== channel) return
+        this.#asking = undefined
+        end(channel)
+        if (message !== null && this.#state === 'following') this.#compare(oldestOf(message))
+      },
+      { arguments: { 'x-stream-offset': 'first' } },
+    )
+  }
+
+  #compare(oldest: Oldest): void {
+    const known = this.#oldest
+    this.#oldest = oldest
+    if (known === undefined || oldest.offset > known.offset) return
+    if (oldest.offset < known.offset || oldest.digest !== known.digest) this.#restart()
+  }
+
   #restart(): void {
+    this.#goneCount++
     this.#next = 0
     this.#from = 0
     this.#parts.onRestart()
-    if (this.#channel !== undefined) void closeChannel(this.#channel).catch(() => undefined)
+    if (this.#channel !== undefined) end(this.#channel)
   }
 
   #ack(channel: Channel, message: ConsumeMessage): void {
@@ -177,6 +220,15 @@ export class Tail {
       // the channel is closing: its end will be told
     }
   }
+}
+
+/** Nobody waits for it. */
+function end(channel: Channel): void {
+  closeChannel(channel).catch(() => undefined)
+}
+
+function oldestOf(message: ConsumeMessage): Oldest {
+  return { offset: offsetOf(message), digest: createHash('sha256').update(message.content).digest('hex') }
 }
 
 /** A message's place in the stream. */
