@@ -52,11 +52,10 @@ export class Tail {
   #from = 0
   #link: Link | undefined
   #channel: Channel | undefined
-  /** Waits for the oldest message. */
-  #asking: Channel | undefined
-  #oldest: Oldest | undefined
-  /** Streams that were deleted: what is still on its way from a channel of before is of no place in this one. */
-  #goneCount = 0
+  /** Its oldest messages as they were seen at each attaching, their digests by offset: what is told from another stream. */
+  readonly #oldest = new Map<number, string>()
+  /** Since it was last attached it is known to be the stream that was read. */
+  #isSame = false
   readonly #over = new AbortController()
   #unacked = 0
   readonly #waiters = new Set<Waiter>()
@@ -95,7 +94,7 @@ export class Tail {
 
   /** Resolves when everything up to an offset was handed on. @throws {BrokerTimeoutError} */
   async reached(position: number, timeoutMs: number): Promise<void> {
-    if (this.#next > position) return
+    if (this.#isSame && this.#next > position) return
     const { clock } = this.#parts.connection
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const waiter = { position, resolve }
@@ -136,22 +135,22 @@ export class Tail {
 
   async #consume(link: Link): Promise<void> {
     await link.withChannel('declare the stream', channel => declareStream(channel, this.#parts.queues))
-    await this.#identify(link)
+    this.#compare(await this.#readOldest(link))
     let isConsuming = false
     const channel = await link.channel(() => {
       if (this.#channel !== channel) return
       this.#channel = undefined
+      this.#isSame = false
       if (isConsuming) void this.#attach(link)
     })
     this.#channel = channel
     this.#unacked = 0
     await channel.prefetch(prefetch)
     const wanted = this.#next
-    const goneCount = this.#goneCount
     await channel.consume(
       this.#parts.queues.stream,
       message => {
-        if (this.#channel !== channel || this.#goneCount !== goneCount) return
+        if (this.#channel !== channel) return
         // it was deleted: the channel ends, and with the next one comes another stream
         if (message === null) return end(channel)
         this.#take(message)
@@ -169,45 +168,46 @@ export class Tail {
     if (offset < this.#next) return
     this.#next = offset + 1
     this.#parts.onMessage(offset, message.content)
-    for (const waiter of this.#waiters) if (waiter.position <= offset) waiter.resolve()
+    this.#tellWaiters()
+  }
+
+  #tellWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.position < this.#next) waiter.resolve()
+  }
+
+  /** Of an empty stream: as soon as something is in it. @throws it cannot be read, or is deleted meanwhile */
+  async #readOldest(link: Link): Promise<Oldest> {
+    const { promise, resolve, reject } = Promise.withResolvers<Oldest>()
+    promise.catch(() => undefined)
+    const channel = await link.channel(() => reject(new Error('The channel was closed')))
+    const onMessage = (message: ConsumeMessage | null): void =>
+      message === null ? reject(new Error('The stream was deleted')) : resolve(oldestOf(message))
+    try {
+      await channel.prefetch(1)
+      await channel.consume(this.#parts.queues.stream, onMessage, { arguments: { 'x-stream-offset': 'first' } })
+      return await promise
+    } finally {
+      end(channel)
+    }
   }
 
   /**
-   * Whether this is still the stream that was read: one that was made since has other messages at the same offsets, and
-   * the broker holds back those below the one that is asked for. An empty one is asked until something is in it.
+   * Whether it is still the stream that was read. One that was made since has other messages at the same offsets, and the
+   * broker holds back all that is below the place that is asked for. Old ones go, so that the oldest moves up; on another
+   * node of a cluster it may be a lower one. Another stream begins at 0.
    */
-  async #identify(link: Link): Promise<void> {
-    if (this.#asking !== undefined) end(this.#asking)
-    const channel = await link.channel(() => {
-      if (this.#asking === channel) this.#asking = undefined
-    })
-    this.#asking = channel
-    await channel.prefetch(1)
-    await channel.consume(
-      this.#parts.queues.stream,
-      message => {
-        if (this.#asking !== channel) return
-        this.#asking = undefined
-        end(channel)
-        if (message !== null && this.#state === 'following') this.#compare(oldestOf(message))
-      },
-      { arguments: { 'x-stream-offset': 'first' } },
-    )
-  }
-
-  #compare(oldest: Oldest): void {
-    const known = this.#oldest
-    this.#oldest = oldest
-    if (known === undefined || oldest.offset > known.offset) return
-    if (oldest.offset < known.offset || oldest.digest !== known.digest) this.#restart()
-  }
-
-  #restart(): void {
-    this.#goneCount++
-    this.#next = 0
-    this.#from = 0
-    this.#parts.onRestart()
-    if (this.#channel !== undefined) end(this.#channel)
+  #compare({ offset, digest }: Oldest): void {
+    const known = this.#oldest.get(offset)
+    const isAnother = known === undefined ? offset === 0 && this.#oldest.size > 0 : known !== digest
+    if (isAnother) {
+      this.#oldest.clear()
+      this.#next = 0
+      this.#from = 0
+      this.#parts.onRestart()
+    }
+    this.#oldest.set(offset, digest)
+    this.#isSame = true
+    this.#tellWaiters()
   }
 
   #ack(channel: Channel, message: ConsumeMessage): void {
