@@ -198,7 +198,8 @@ export class RabbitServer extends RabbitControl {
     const deadline = Date.now() + 90_000
     while (!readFileSync(log, 'utf8').includes('startup complete')) {
       if (server.exitCode !== null || Date.now() > deadline) {
-        throw new Error(`RabbitMQ did not start:\n${readFileSync(log, 'utf8').slice(-3000)}`)
+        const how = server.exitCode === null ? 'still starting after 90 s' : `exit code ${server.exitCode}`
+        throw new Error(`RabbitMQ did not start (${how}):\n${readFileSync(log, 'utf8').slice(-3000)}`)
       }
       await delay(50)
     }
