@@ -134,6 +134,7 @@ export class Tail {
   }
 
   async #consume(link: Link): Promise<void> {
+    this.#isSame = false
     await link.withChannel('declare the stream', channel => declareStream(channel, this.#parts.queues))
     this.#compare(await this.#readOldest(link))
     let isConsuming = false
