@@ -22,6 +22,8 @@ export class FaultMaker {
   readonly #rates: Rates
   /** Thaws, disks to be freed, servers that come back. */
   readonly #pending = new Set<Promise<void>>()
+  /** The last of them: one that is starting is not ended at once, which its start would take for a failure. */
+  #server: Promise<void> = Promise.resolve()
 
   constructor(options: FaultMakerOptions) {
     this.#options = options
@@ -72,7 +74,7 @@ export class FaultMaker {
       case 'fill disk':
         return this.#later(this.#fill(fault.forMs))
       case 'server':
-        return this.#later(this.#disturbServer())
+        return this.#disturbServer()
       default:
         return fault satisfies never
     }
@@ -101,13 +103,17 @@ export class FaultMaker {
     fleet.note('free')
   }
 
-  async #disturbServer(): Promise<void> {
+  /** After the one that is under way. */
+  #disturbServer(): void {
     const { fleet, running, random } = this.#options
     const fault = random.pick(running.faults ?? [])
     if (fault === undefined) return
-    fleet.note('server', { note: fault.name })
-    await fault.run(random)
-    fleet.note('server', { note: `${fault.name} is over` })
+    this.#server = this.#server.then(async () => {
+      fleet.note('server', { note: fault.name })
+      await fault.run(random)
+      fleet.note('server', { note: `${fault.name} is over` })
+    })
+    this.#later(this.#server)
   }
 
   #later(what: Promise<void>): void {

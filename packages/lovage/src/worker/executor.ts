@@ -6,7 +6,7 @@
  * What decides is in decide.ts; this shell carries it out. A delivery is here from `accept` until its settlement
  * has been answered. If the process dies anywhere in between, the broker delivers again.
  *
- * A delivery's `phase`: waiting (for a slot, in the backlog) → running (handed to the pool) → settling;
+ * A delivery's `phase`: waiting (for a slot, in the line) → running (handed to the pool) → settling;
  * or due (in the DueQueue) → waiting; or at once → settling.
  */
 import type { Delivery } from '../broker.ts'
@@ -20,6 +20,7 @@ import { decodeTaskHeaders, type TaskMessage } from '../protocol/task-message.ts
 import { readWorkflow, type Workflow } from '../protocol/workflow.ts'
 import { blamed, classify, guard, mustAsk, type TaskPolicy } from './decide.ts'
 import { DueQueue } from './due-queue.ts'
+import { Line } from './line.ts'
 import { Marks, type MarksOptions, type Stopping } from './marks.ts'
 import { Outcome } from './outcome.ts'
 import { cameWithRecord, createRun, recordBase, sawStored, unreadable, type Run, type RunnableTask } from './run.ts'
@@ -57,10 +58,6 @@ export interface ExecutorOptions extends MarksOptions {
 
 /** A task that ends sooner than this never shows STARTED: its end is written in the same breath. */
 const startedAfterMs = 10
-/** How long deliveries wait behind slow ones before other workers may have them, all but as many as there are slots. */
-const longestWaitMs = 250
-/** And those too, which would be the next to run here. */
-const longestKeptMs = 1000
 /** Deliveries waiting for their time in this process; beyond it they go back to the broker. */
 const dueLimit = 10_000
 /** An eta further away than this is the broker's to wait for, where it can. */
@@ -72,17 +69,13 @@ export class Executor {
   readonly #settler: Settler
   readonly #marks: Marks
   readonly #due: DueQueue<Run>
+  readonly #line: Line
   readonly #twins = new Twins()
   readonly #held = new Set<Run>()
   /** Of those, how many have run, or never will, and wait for their end to be stored. */
   #settlingCount = 0
   /** By attempt, whose end was refused for good, also as a dead letter: held no more, and never settled with the broker. */
   readonly #stranded = new Map<string, Run>()
-  readonly #backlog: Run[] = []
-  /** Handed to the pool, in that order: the first `slots` of them are the ones that run. */
-  readonly #running = new Map<number, Run>()
-  /** Of those, how many wait until their start is written. */
-  #marking = 0
   #nextRunId = 1
   #ticker: Timer | undefined
   /** What was last told to `onPrefetch`. */
@@ -94,6 +87,7 @@ export class Executor {
   constructor(options: ExecutorOptions) {
     this.#options = options
     this.#throughput = new Throughput(options.slots)
+    this.#line = new Line(options.slots)
     this.#settler = new Settler(options)
     this.#marks = new Marks(options, this.#settler, () => this.#stopping)
     this.#prefetch = this.#throughput.prefetch(0)
@@ -114,7 +108,7 @@ export class Executor {
   }
 
   get runningCount(): number {
-    return Math.min(this.#running.size, this.#options.slots)
+    return this.#line.runningCount
   }
 
   accept(batch: readonly Delivery[]): void {
@@ -129,9 +123,9 @@ export class Executor {
    * one, because it is rare; one whose state is being read is asked about before it goes on.
    */
   revoke(id: string, terminate: boolean, graceMs: number): void {
-    for (const run of this.#running.values())
+    for (const run of this.#line.handedOver())
       if (run.request.id === id) this.#abort(run, terminate ? 'terminated' : 'revoked', terminate ? graceMs : undefined)
-    for (const run of [...this.#backlog, ...this.#due.items()].filter(({ request }) => request.id === id)) {
+    for (const run of [...this.#line.waiting(), ...this.#due.items()].filter(({ request }) => request.id === id)) {
       this.#forgetWaiting(run)
       void this.#settle(run, Outcome.revoked('revoked'))
     }
@@ -140,16 +134,16 @@ export class Executor {
   /** Gives back all that does not run yet, and whatever arrives from now on. */
   returnUnstarted(): void {
     if (this.#stopping === 'no') this.#stopping = 'draining'
-    const waiting = [...this.#due.drain(), ...this.#backlog.splice(0), ...this.#twins.drain()]
+    const waiting = [...this.#due.drain(), ...this.#line.drain(), ...this.#twins.drain()]
     for (const run of waiting) void this.#settle(run, Outcome.returned())
     crashPoint('W13')
-    for (const run of this.#queuedInPool()) this.#options.pool.takeBack(run.runId)
+    for (const run of this.#line.queuedInPool()) this.#options.pool.takeBack(run.runId)
   }
 
   /** Tells all that runs to stop; it is given back. After `forceAfterMs` it is ended by force. */
   abortAll(forceAfterMs: number): void {
     this.#stopping = 'aborting'
-    for (const run of this.#running.values()) this.#abort(run, 'shutdown', forceAfterMs)
+    for (const run of this.#line.handedOver()) this.#abort(run, 'shutdown', forceAfterMs)
   }
 
   /** For good: tries no more to write what the store or the broker refuses. */
@@ -269,43 +263,23 @@ export class Executor {
     crashPoint('W3')
     run.phase = 'waiting'
     run.waitsSince = now
-    this.#backlog.push(run)
+    this.#line.push(run)
     if (run.delivery.redelivered || run.request.etaAt !== undefined) this.#pump()
   }
 
   #pump(): void {
-    const { slots } = this.#options
     const window = this.#throughput.window()
-    for (let at = this.#nextInLine(); at >= 0; at = this.#nextInLine()) {
-      const next = this.#backlog[at]
-      if (next === undefined) return
-      const { expiresAt } = next.request
-      // what is written down as begun may not wait in the pool, nor may others take its slot meanwhile, nor what expires,
-      // nor what others may end
-      const mayWait = !next.careful && next.askedAt === undefined && expiresAt === undefined && this.#marking === 0
-      const room = mayWait ? window : slots
-      if (this.#running.size >= room) return
-      this.#backlog.splice(at, 1)
+    for (let run = this.#line.next(window); run !== undefined; run = this.#line.next(window)) {
+      const { expiresAt } = run.request
       if (expiresAt !== undefined && expiresAt <= this.#options.clock.now())
-        void this.#settle(next, Outcome.revoked('expired'))
-      else this.#run(next)
+        void this.#settle(run, Outcome.revoked('expired'))
+      else this.#run(run)
     }
-  }
-
-  /**
-   * The first that waits; -1: none. Each suspect takes a slot and a process of its own for long: with half of the slots
-   * taken by suspects, those who wait are overtaken.
-   */
-  #nextInLine(): number {
-    if (this.#backlog[0]?.isolated !== true) return this.#backlog.length > 0 ? 0 : -1
-    let suspects = 0
-    for (const run of this.#running.values()) if (run.isolated) suspects++
-    return suspects < Math.ceil(this.#options.slots / 2) ? 0 : this.#backlog.findIndex(run => !run.isolated)
   }
 
   #run(run: Run): void {
     run.phase = 'running'
-    this.#running.set(run.runId, run)
+    this.#line.begin(run)
     if (!run.isolated && this.#marks.areNeeded(run)) void this.#markThenStart(run)
     else this.#start(run)
   }
@@ -318,12 +292,12 @@ export class Executor {
   }
 
   async #markThenStart(run: Run): Promise<void> {
-    this.#marking++
+    this.#line.marking()
     const refusal = await this.#marks.mark(run)
-    this.#marking--
+    this.#line.marked()
     if (refusal === undefined) this.#start(run)
     else {
-      this.#running.delete(run.runId)
+      this.#line.ended(run)
       void this.#settle(run, refusal)
     }
     this.#pump()
@@ -384,7 +358,7 @@ export class Executor {
   // ── classify, settle, announce ────────────────────────────────────────────────────────────────────
 
   #ended(run: Run, result: RunResult): void {
-    this.#running.delete(run.runId)
+    this.#line.ended(run)
     if (result.kind !== 'aborted' || result.began) this.#throughput.finished()
     crashPoint('W6')
     const facts = {
@@ -434,7 +408,7 @@ export class Executor {
   #announceStarts(): void {
     const before = this.#options.clock.now() - startedAfterMs
     let rank = 0
-    for (const run of this.#running.values()) {
+    for (const run of this.#line.handedOver()) {
       if (rank++ === this.#options.slots) return
       if (!run.announced && (run.startedAt ?? Infinity) <= before)
         this.#attempt('write STARTED', this.#marks.writeStart(run))
@@ -443,23 +417,14 @@ export class Executor {
 
   /** Deliveries that wait behind slow tasks, in the pool or before it, go back, for workers that are free. */
   #returnStuck(): void {
-    const queued = this.#queuedInPool()
-    const first = queued[0] ?? this.#backlog[0]
-    if (first === undefined) return
-    const waitedMs = this.#options.clock.now() - first.waitsSince
-    if (waitedMs < longestWaitMs) return
+    const now = this.#options.clock.now()
+    if (!this.#line.isStuck(now)) return
     // told first, or what goes back comes again at once
     this.#throughput.stalled()
     this.#tellPrefetch()
-    const keep = waitedMs < longestKeptMs ? this.#options.slots : 0
-    for (const run of queued.slice(keep)) this.#options.pool.takeBack(run.runId)
-    const stuck = this.#backlog.splice(Math.max(0, keep - queued.length))
-    for (const run of stuck) void this.#settle(run, Outcome.returned())
-  }
-
-  /** Handed to the pool and behind those that run; some may have begun, whose predecessors' ends are not told yet. */
-  #queuedInPool(): Run[] {
-    return this.#running.size > this.#options.slots ? [...this.#running.values()].slice(this.#options.slots) : []
+    const { inPool, before } = this.#line.takeStuck(now)
+    for (const run of inPool) this.#options.pool.takeBack(run.runId)
+    for (const run of before) void this.#settle(run, Outcome.returned())
   }
 
   #tellPrefetch(): void {
@@ -477,8 +442,7 @@ export class Executor {
 
   #forgetWaiting(run: Run): void {
     if (run.phase === 'due') this.#due.remove(run)
-    const index = this.#backlog.indexOf(run)
-    if (index >= 0) this.#backlog.splice(index, 1)
+    else this.#line.remove(run)
   }
 }
 

@@ -116,6 +116,16 @@ describe('the projection', () => {
     expect(projection.apply(0, batch(-1, entry(state('a', 'SUCCESS'))))).toHaveLength(1)
   })
 
+  it('lets no late batch of a deleted stream stand in the way of the next one, however high its term', () => {
+    const projection = new Projection()
+    projection.apply(7, { kind: 'term', token: 'a' })
+    projection.restart()
+    projection.apply(0, { kind: 'term', token: 'b' })
+    expect(projection.apply(1, batch(7, entry(state('a', 'STARTED'))))).toEqual([])
+    expect(projection.apply(2, batch(0, entry(state('a', 'STARTED'))))).toHaveLength(1)
+    expect(projection.term).toBe(0)
+  })
+
   it('never goes back, whatever the stream says', () => {
     const names = ['PENDING', 'STARTED', 'PROGRESS', 'CUSTOM', 'RETRY', 'SUCCESS', 'FAILURE']
     const entries = fc.record({

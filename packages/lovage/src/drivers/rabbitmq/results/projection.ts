@@ -52,6 +52,8 @@ export class Projection {
   readonly #places = new Map<string, number>()
   #bytes = 0
   #term = -1
+  /** The start of it was read here, so that no batch of another one counts. */
+  #isTermKnown = false
   /** The offset of the last message read; -1: none. */
   #position = -1
   #lastBorn = 0
@@ -87,11 +89,19 @@ export class Projection {
     this.#position = offset
     if (message.kind === 'term') {
       this.#beginTerm(offset)
+      this.#isTermKnown = true
       return []
     }
-    // of a relay that did not know yet that another one had taken over: that one has it in its own hands
-    if (message.term < this.#term || this.#isAgain(message)) return []
+    if (this.#isOfAnotherRelay(message) || this.#isAgain(message)) return []
     return message.entries.flatMap(entry => this.#applyEntry(offset, entry) ?? [])
+  }
+
+  /**
+   * Which did not know yet that this one had taken over: that one has it in its own hands. The number of its term is
+   * lower, or, where the stream was deleted meanwhile, any.
+   */
+  #isOfAnotherRelay({ term }: Batch): boolean {
+    return this.#isTermKnown ? term !== this.#term : term < this.#term
   }
 
   #beginTerm(term: number): void {
@@ -117,6 +127,7 @@ export class Projection {
   restart(): void {
     this.#position = -1
     this.#beginTerm(-1)
+    this.#isTermKnown = false
     this.#places.clear()
   }
 
