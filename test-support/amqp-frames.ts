@@ -97,6 +97,59 @@ export function isDelivery({ type, payload }: Frame): boolean {
   return type === 1 && payload.readUInt16BE(0) === 60 && payload.readUInt16BE(2) === 60
 }
 
+/**
+ * Consumers that the broker forgets, and their clients do not know: a cancel is slipped in that the client never sent,
+ * with the next bytes that it sends.
+ */
+export class ForgottenConsumers {
+  #isForgetting = false
+  #forgottenCount = 0
+
+  get forgottenCount(): number {
+    return this.#forgottenCount
+  }
+
+  forget(): void {
+    this.#isForgetting = true
+  }
+
+  /** One per connection. */
+  readonly createFilter = (): Filter => {
+    const cancels: Buffer[] = []
+    const note = frameFilter(frame => {
+      const cancel = cancelOf(frame)
+      if (cancel !== undefined) cancels.push(cancel)
+      return true
+    })()
+    return (chunk, direction) => {
+      const passed = note(chunk, direction)
+      if (!this.#isForgetting || direction !== 'to-server' || cancels.length === 0) return passed
+      this.#isForgetting = false
+      this.#forgottenCount += cancels.length
+      return Buffer.concat([...cancels.splice(0), passed])
+    }
+  }
+}
+
+/** What ends the consumer that a frame begins, without an answer. */
+function cancelOf({ type, channel, payload }: Frame): Buffer | undefined {
+  const isConsume = type === 1 && payload.readUInt16BE(0) === 60 && payload.readUInt16BE(2) === 20
+  if (!isConsume) return undefined
+  const [, afterQueue] = shortString(payload, 6)
+  const [, afterTag] = shortString(payload, afterQueue)
+  const tag = payload.subarray(afterQueue, afterTag)
+  const frame = Buffer.alloc(7 + 4 + tag.length + 2)
+  frame.writeUInt8(1, 0)
+  frame.writeUInt16BE(channel, 1)
+  frame.writeUInt32BE(frame.length - 8, 3)
+  frame.writeUInt16BE(60, 7)
+  frame.writeUInt16BE(30, 9)
+  tag.copy(frame, 11)
+  frame.writeUInt8(1, frame.length - 2)
+  frame.writeUInt8(0xce, frame.length - 1)
+  return frame
+}
+
 function shortString(bytes: Buffer, offset: number): readonly [string, number] {
   const end = offset + 1 + bytes.readUInt8(offset)
   return [bytes.toString('utf8', offset + 1, end), end]

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/rabbitmq.ts'
 import type { RabbitControl } from '../../../../test-support/rabbitmq-server.ts'
-import { frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
+import { ForgottenConsumers, frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
 import type { Broker } from '../../src/broker.ts'
 import { systemClock } from '../../src/core/clock.ts'
@@ -184,6 +184,34 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
     await until('both', () => sink.ids.size === 2)
     expect(isDeaf).toBe(false)
     stop()
+    await broker.close()
+    await session.close()
+    await rabbit.deleteVhost(vhost)
+  })
+
+  it('consumes anew where the broker has forgotten the consumer, and goes on with what is held', async () => {
+    const rabbit = await sharedRabbit()
+    const vhost = await rabbit.addVhost()
+    const consumers = new ForgottenConsumers()
+    await using proxy = await new TcpProxy(rabbit.address.port, { createFilter: consumers.createFilter }).listen()
+    const session = new RabbitSession(parseLocation(`amqp://127.0.0.1:${proxy.port}/${vhost}`))
+    const broker = new RabbitBroker(session, { ...alone, checkMs: 300 })
+    await broker.open()
+    const renewed: Error[] = []
+    session.consuming.onLost(error => renewed.push(error))
+    const sink = await drain(broker, { prefetch: 4, hold: true })
+    await using outside = await openPeer(rabbit.url(vhost))
+    await outside.broker.publish([publication('held')])
+    const held = await until('the first', () => sink.seen[0])
+    consumers.forget()
+    const isForgotten = async (): Promise<boolean> =>
+      (await rabbit.eval(`length(rabbit_amqqueue:consumers_all(<<"${vhost}">>))`)) === '0'
+    await until('its end', isForgotten)
+    await outside.broker.publish([publication('waiting')])
+    await until('the second', () => sink.ids.has('waiting'))
+    expect(consumers.forgottenCount).toBe(1)
+    expect(await broker.settle({ delivery: held, disposition: { kind: 'ack' } })).toBe('settled')
+    expect(renewed).toEqual([])
     await broker.close()
     await session.close()
     await rabbit.deleteVhost(vhost)

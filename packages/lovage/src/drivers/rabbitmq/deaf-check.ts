@@ -1,5 +1,4 @@
-/** Tells a consumer that is connected and deaf: messages wait, slots are free, and nothing comes. */
-import { BrokerError } from '../../core/errors.ts'
+/** Tells a consumer that is connected and deaf: messages wait, it has room for them, and nothing comes. */
 import type { RabbitConnection } from './connection.ts'
 
 /** Consumers that got nothing of what waits, so many times in a row, are deaf. */
@@ -14,17 +13,16 @@ export class DeafCheck {
   }
 
   /**
-   * Renews the link when that has been so for long enough.
-   * @param listening queues that are consumed, with slots free
-   * @param isStale whether something came meanwhile, or another channel took over
+   * Whether that has been so for long enough.
+   * @param listening queues that are consumed, with room for more
+   * @param isStale whether something came since the last check, or another channel took over
    */
-  async check(listening: readonly string[], isStale: () => boolean): Promise<void> {
+  async isDeaf(listening: readonly string[], isStale: () => boolean): Promise<boolean> {
     const waiting = listening.length === 0 ? 0 : await this.#readyCount(listening).catch(() => 1)
-    if (waiting === 0 || isStale()) return void (this.#quietChecks = 0)
-    if (++this.#quietChecks < deafAfter) return
+    this.#quietChecks = waiting === 0 || isStale() ? 0 : this.#quietChecks + 1
+    if (this.#quietChecks < deafAfter) return false
     this.#quietChecks = 0
-    const where = listening.join(', ')
-    this.#connection.renew(new BrokerError(`Messages wait in ${where}, and none is delivered: connecting anew`))
+    return true
   }
 
   async #readyCount(queues: readonly string[]): Promise<number> {

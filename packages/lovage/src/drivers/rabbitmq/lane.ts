@@ -15,6 +15,8 @@ import type { Link } from './link.ts'
 interface QueueConsumer {
   readonly tag: string
   readonly limit: number
+  /** Nothing comes through it: another one takes its place. */
+  readonly isDeaf: boolean
 }
 
 export interface LaneParts {
@@ -52,9 +54,16 @@ export class Lane {
     this.holds = new Holds(channel, held => this.#settled(held))
   }
 
-  /** Whether the queue is consumed now. */
-  consumes(queue: string): boolean {
-    return this.#consumers.has(queue)
+  /** Whether the queue is consumed now, and its consumer holds less than it may. */
+  hasRoom(queue: string): boolean {
+    const current = this.#consumers.get(queue)
+    return current !== undefined && this.#heldThrough(current) < current.limit
+  }
+
+  /** With the next `adjust`, another consumer takes the place of the present one. */
+  distrust(queue: string): void {
+    const current = this.#consumers.get(queue)
+    if (current !== undefined) this.#consumers.set(queue, { ...current, isDeaf: true })
   }
 
   /** The queue is there again. */
@@ -79,7 +88,7 @@ export class Lane {
     const foreign = isLarge ? 0 : this.#foreign(queue, current)
     const limit = Math.max(0, prefetch - foreign)
     const isRight =
-      current !== undefined && (current.limit === limit || (current.limit < limit && !mayGrow && foreign > 0))
+      current?.isDeaf === false && (current.limit === limit || (current.limit < limit && !mayGrow && foreign > 0))
     if (isRight && limit > 0) return
     if (current !== undefined) await this.cancel(queue)
     // what was on its way meanwhile came through the cancelled one
@@ -115,7 +124,7 @@ export class Lane {
     const tag = `${name}.${queue}.${++this.#tagCount}`
     await this.#channel.prefetch(limit)
     if (this.#gone.has(queue)) return
-    this.#consumers.set(queue, { tag, limit })
+    this.#consumers.set(queue, { tag, limit, isDeaf: false })
     await this.#channel.consume(queue, message => this.#receive(queue, tag, message), { consumerTag: tag })
   }
 
@@ -145,7 +154,11 @@ export class Lane {
 
   /** Held of the queue through consumers that are no more. */
   #foreign(queue: string, current: QueueConsumer | undefined): number {
-    const own = current === undefined ? 0 : (this.#heldByTag.get(current.tag) ?? 0)
+    const own = current === undefined ? 0 : this.#heldThrough(current)
     return (this.#heldByQueue.get(queue) ?? 0) - own
+  }
+
+  #heldThrough({ tag }: QueueConsumer): number {
+    return this.#heldByTag.get(tag) ?? 0
   }
 }

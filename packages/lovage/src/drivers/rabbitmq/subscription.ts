@@ -7,7 +7,7 @@
 import type { ConsumeMessage } from 'amqplib'
 import type { ConsumeOptions, Delivery, Subscription } from '../../broker.ts'
 import type { Timer } from '../../core/clock.ts'
-import { BrokerConnectionError, coerceError } from '../../core/errors.ts'
+import { BrokerConnectionError, BrokerError, coerceError } from '../../core/errors.ts'
 import { within } from './connection.ts'
 import type { RabbitConnection } from './connection.ts'
 import { DeafCheck } from './deaf-check.ts'
@@ -75,6 +75,8 @@ export class RabbitSubscription implements Subscription {
   #refusal: { readonly error: unknown; readonly since: number } | undefined
   readonly #interruptions: Interruptions
   #deliveryCount = 0
+  /** As it was at the last check. */
+  #checkedCount = 0
   readonly #deafCheck: DeafCheck
   readonly #long: LongDeliveries
   readonly #endings: (() => void)[] = []
@@ -377,10 +379,19 @@ export class RabbitSubscription implements Subscription {
 
   async #check(): Promise<void> {
     const lane = this.#lane
-    const before = this.#deliveryCount
-    const isFree = lane !== undefined && lane.holds.size === 0
-    const listening = isFree ? this.#parts.queues.filter(queue => lane.consumes(queue)) : []
-    await this.#deafCheck.check(listening, () => this.#lane !== lane || this.#deliveryCount > before)
+    const before = this.#checkedCount
+    this.#checkedCount = this.#deliveryCount
+    const listening = lane === undefined ? [] : this.#parts.queues.filter(queue => lane.hasRoom(queue))
+    const isStale = (): boolean => this.#lane !== lane || this.#deliveryCount > before
+    if (lane === undefined || !(await this.#deafCheck.isDeaf(listening, isStale))) return
+    const where = `Messages wait in ${listening.join(', ')}, and none is delivered`
+    if (lane.holds.size === 0) return this.#parts.connection.renew(new BrokerError(`${where}: connecting anew`))
+    // with the connection would go what is held, and would run twice
+    this.#interrupted(new BrokerError(`${where}: consuming anew`))
+    for (const queue of listening) lane.distrust(queue)
+    this.#adjust()
+    await this.#adjusting
+    if (this.#lane === lane) this.#interruptions.ended()
   }
 
   #extendLong(): void {
