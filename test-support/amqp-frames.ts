@@ -98,35 +98,36 @@ export function isDelivery({ type, payload }: Frame): boolean {
 }
 
 /**
- * Consumers that the broker forgets, and their clients do not know: a cancel is slipped in that the client never sent,
+ * Consumers, one on each channel, that the broker forgets, and their clients do not know: a cancel is slipped in that the client never sent,
  * with the next bytes that it sends.
  */
 export class ForgottenConsumers {
   #isForgetting = false
-  #forgottenCount = 0
+  #isMute = false
 
-  get forgottenCount(): number {
-    return this.#forgottenCount
-  }
-
-  forget(): void {
+  /** @param isMute nothing that the broker says on their channels arrives any more, on connections there are now */
+  forget({ isMute = false } = {}): void {
     this.#isForgetting = true
+    this.#isMute = isMute
   }
 
   /** One per connection. */
   readonly createFilter = (): Filter => {
-    const cancels: Buffer[] = []
-    const note = frameFilter(frame => {
+    const cancels = new Map<number, Buffer>()
+    const mute = new Set<number>()
+    const note = frameFilter((frame, direction) => {
       const cancel = cancelOf(frame)
-      if (cancel !== undefined) cancels.push(cancel)
-      return true
+      if (cancel !== undefined) cancels.set(frame.channel, cancel)
+      return direction === 'to-server' || !mute.has(frame.channel)
     })()
     return (chunk, direction) => {
       const passed = note(chunk, direction)
-      if (!this.#isForgetting || direction !== 'to-server' || cancels.length === 0) return passed
+      if (!this.#isForgetting || direction !== 'to-server' || cancels.size === 0) return passed
       this.#isForgetting = false
-      this.#forgottenCount += cancels.length
-      return Buffer.concat([...cancels.splice(0), passed])
+      if (this.#isMute) for (const channel of cancels.keys()) mute.add(channel)
+      const slippedIn = [...cancels.values()]
+      cancels.clear()
+      return Buffer.concat([...slippedIn, passed])
     }
   }
 }

@@ -20,6 +20,8 @@ const otherwise = 0.15
 export class FaultMaker {
   readonly #options: FaultMakerOptions
   readonly #rates: Rates
+  /** Epoch ms: no fault begins after it. */
+  #until = 0
   /** Thaws, disks to be freed, servers that come back. */
   readonly #pending = new Set<Promise<void>>()
   /** The last of them: one that is starting is not ended at once, which its start would take for a failure. */
@@ -37,14 +39,14 @@ export class FaultMaker {
 
   async run(): Promise<void> {
     const { settings, random } = this.#options
-    const until = Date.now() + settings.minutes * 60_000
-    const telling = setInterval(() => this.#tell(until), 30_000)
+    this.#until = Date.now() + settings.minutes * 60_000
+    const telling = setInterval(() => this.#tell(), 30_000)
     try {
       await wait(Math.min(1000, settings.minutes * 60_000))
-      while (Date.now() < until) {
+      while (Date.now() < this.#until) {
         const { afterMs, fault } = nextFault(random, this.#rates)
-        await wait(Math.min(afterMs, Math.max(0, until - Date.now())))
-        if (Date.now() < until) this.#make(fault)
+        await wait(Math.min(afterMs, Math.max(0, this.#until - Date.now())))
+        if (Date.now() < this.#until) this.#make(fault)
       }
     } finally {
       clearInterval(telling)
@@ -109,6 +111,7 @@ export class FaultMaker {
     const fault = random.pick(running.faults ?? [])
     if (fault === undefined) return
     this.#server = this.#server.then(async () => {
+      if (Date.now() > this.#until) return
       fleet.note('server', { note: fault.name })
       await fault.run(random)
       fleet.note('server', { note: `${fault.name} is over` })
@@ -123,9 +126,9 @@ export class FaultMaker {
     this.#pending.add(pending)
   }
 
-  #tell(until: number): void {
+  #tell(): void {
     const count = (k: string): number => this.#options.fleet.faults.filter(fault => fault.k === k).length
-    const left = Math.max(0, Math.round((until - Date.now()) / 1000))
+    const left = Math.max(0, Math.round((this.#until - Date.now()) / 1000))
     this.#options.say(`  ${count('kill')} kills, ${count('freeze')} freezes; ${left} s left`)
   }
 }

@@ -4,7 +4,7 @@ import { hasRabbit, sharedRabbit, startRabbit } from '../../../../test-support/r
 import type { RabbitControl } from '../../../../test-support/rabbitmq-server.ts'
 import { ForgottenConsumers, frameFilter, isDelivery } from '../../../../test-support/amqp-frames.ts'
 import { TcpProxy } from '../../../../test-support/tcp-proxy.ts'
-import type { Broker } from '../../src/broker.ts'
+import type { Broker, Delivery } from '../../src/broker.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { BrokerTimeoutError } from '../../src/core/errors.ts'
@@ -14,6 +14,7 @@ import { openRabbit } from '../../src/drivers/rabbitmq/rabbitmq.ts'
 import { RabbitSession } from '../../src/drivers/rabbitmq/session.ts'
 import { publication } from '../../src/testing/conformance/fixtures.ts'
 import { drain, Load, openPeer, unacknowledged } from './support/rabbit.ts'
+import type { Sink } from './support/rabbit.ts'
 import { isLong, until } from './support/until.ts'
 
 const rounds = isLong ? 10 : 2
@@ -190,31 +191,21 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
   })
 
   it('consumes anew where the broker has forgotten the consumer, and goes on with what is held', async () => {
-    const rabbit = await sharedRabbit()
-    const vhost = await rabbit.addVhost()
-    const consumers = new ForgottenConsumers()
-    await using proxy = await new TcpProxy(rabbit.address.port, { createFilter: consumers.createFilter }).listen()
-    const session = new RabbitSession(parseLocation(`amqp://127.0.0.1:${proxy.port}/${vhost}`))
-    const broker = new RabbitBroker(session, { ...alone, checkMs: 300 })
-    await broker.open()
-    const renewed: Error[] = []
-    session.consuming.onLost(error => renewed.push(error))
-    const sink = await drain(broker, { prefetch: 4, hold: true })
-    await using outside = await openPeer(rabbit.url(vhost))
-    await outside.broker.publish([publication('held')])
-    const held = await until('the first', () => sink.seen[0])
-    consumers.forget()
-    const isForgotten = async (): Promise<boolean> =>
-      (await rabbit.eval(`length(rabbit_amqqueue:consumers_all(<<"${vhost}">>))`)) === '0'
-    await until('its end', isForgotten)
-    await outside.broker.publish([publication('waiting')])
+    await using now = await forgetfulBroker()
+    const sink = await drain(now.broker, { prefetch: 4, hold: true })
+    const held = await now.forgetOneThatHolds(sink)
     await until('the second', () => sink.ids.has('waiting'))
-    expect(consumers.forgottenCount).toBe(1)
-    expect(await broker.settle({ delivery: held, disposition: { kind: 'ack' } })).toBe('settled')
-    expect(renewed).toEqual([])
-    await broker.close()
-    await session.close()
-    await rabbit.deleteVhost(vhost)
+    expect(await now.broker.settle({ delivery: held, disposition: { kind: 'ack' } })).toBe('settled')
+    expect(now.renewed).toEqual([])
+  })
+
+  it('connects a consumer anew that was forgotten, and whose channel answers nothing', async () => {
+    await using now = await forgetfulBroker()
+    const sink = await drain(now.broker, { prefetch: 4, hold: true })
+    await now.forgetOneThatHolds(sink, { isMute: true })
+    await until('the second', () => sink.ids.has('waiting'), { timeoutMs: 30_000 })
+    await until('the first, once more', () => sink.seen.length === 3)
+    expect(now.renewed).toHaveLength(1)
   })
 
   it('goes on with a queue that was deleted in use', async () => {
@@ -395,6 +386,42 @@ describe.skipIf(!hasRabbit)('RabbitMQ', slow, () => {
 const alone = {
   register: { note: () => Promise.resolve(), list: () => Promise.resolve([]) },
   signs: { put: () => Promise.resolve(), get: () => Promise.resolve(undefined) },
+}
+
+/** Its consumers can be forgotten by RabbitMQ, which is asked every 300 ms what waits. */
+async function forgetfulBroker() {
+  const rabbit = await sharedRabbit()
+  const vhost = await rabbit.addVhost()
+  const consumers = new ForgottenConsumers()
+  const proxy = await new TcpProxy(rabbit.address.port, { createFilter: consumers.createFilter }).listen()
+  const session = new RabbitSession(parseLocation(`amqp://127.0.0.1:${proxy.port}/${vhost}`))
+  const broker = new RabbitBroker(session, { ...alone, checkMs: 300 })
+  await broker.open()
+  const renewed: Error[] = []
+  session.consuming.onLost(error => renewed.push(error))
+  const outside = await openPeer(rabbit.url(vhost))
+  return {
+    broker,
+    renewed,
+    /** The delivery that is held; `waiting` waits then. */
+    async forgetOneThatHolds(sink: Sink, options: { readonly isMute?: boolean } = {}): Promise<Delivery> {
+      await outside.broker.publish([publication('held')])
+      const held = await until('the first', () => sink.seen[0])
+      consumers.forget(options)
+      const isForgotten = async (): Promise<boolean> =>
+        (await rabbit.eval(`length(rabbit_amqqueue:consumers_all(<<"${vhost}">>))`)) === '0'
+      await until('its end', isForgotten)
+      await outside.broker.publish([publication('waiting')])
+      return held
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await broker.close()
+      await session.close()
+      await outside[Symbol.asyncDispose]()
+      await proxy[Symbol.asyncDispose]()
+      await rabbit.deleteVhost(vhost)
+    },
+  }
 }
 
 /** A consumer that is deaf: its deliveries vanish on their way. */

@@ -46,6 +46,7 @@ const longestSpareMs = 1000
 const comingUpMs = 30_000
 const reopenMs = 200
 const cancelMs = 2000
+const muteAfterMs = 10_000
 
 interface Spare {
   readonly tag: number
@@ -74,9 +75,6 @@ export class RabbitSubscription implements Subscription {
   /** By a broker that is back. `since`: monotonic ms; undefined: it did not refuse. */
   #refusal: { readonly error: unknown; readonly since: number } | undefined
   readonly #interruptions: Interruptions
-  #deliveryCount = 0
-  /** As it was at the last check. */
-  #checkedCount = 0
   readonly #deafCheck: DeafCheck
   readonly #long: LongDeliveries
   readonly #endings: (() => void)[] = []
@@ -186,6 +184,7 @@ export class RabbitSubscription implements Subscription {
     opened.lane = lane
     this.#lane = lane
     this.#laneNumber++
+    this.#deafCheck.restart()
     this.#refusal = undefined
     this.#adjust()
     await this.#adjusting
@@ -272,7 +271,8 @@ export class RabbitSubscription implements Subscription {
     const tag = message.fields.deliveryTag
     const held = lane.holds.get(tag)
     if (this.#lane !== lane || held === undefined) return
-    this.#deliveryCount++
+    this.#deafCheck.heard(queue)
+    this.#interruptions.ended()
     if (this.#state === 'closed' || this.#paused.has(queue)) return void lane.holds.requeue(tag)
     if (this.#parts.longHolds.isCopy(message)) return void this.#decide(lane, { tag, held })
     this.#spare.push({ tag, held })
@@ -379,19 +379,26 @@ export class RabbitSubscription implements Subscription {
 
   async #check(): Promise<void> {
     const lane = this.#lane
-    const before = this.#checkedCount
-    this.#checkedCount = this.#deliveryCount
     const listening = lane === undefined ? [] : this.#parts.queues.filter(queue => lane.hasRoom(queue))
-    const isStale = (): boolean => this.#lane !== lane || this.#deliveryCount > before
-    if (lane === undefined || !(await this.#deafCheck.isDeaf(listening, isStale))) return
-    const where = `Messages wait in ${listening.join(', ')}, and none is delivered`
+    const deaf = await this.#deafCheck.find(listening)
+    if (lane === undefined || this.#lane !== lane || deaf.length === 0) return
+    const where = `Messages wait in ${deaf.join(', ')}, and none is delivered`
     if (lane.holds.size === 0) return this.#parts.connection.renew(new BrokerError(`${where}: connecting anew`))
     // with the connection would go what is held, and would run twice
     this.#interrupted(new BrokerError(`${where}: consuming anew`))
-    for (const queue of listening) lane.distrust(queue)
+    for (const queue of deaf) lane.distrust(queue)
     this.#adjust()
-    await this.#adjusting
-    if (this.#lane === lane) this.#interruptions.ended()
+    await this.#renewIfMute(lane)
+  }
+
+  /** A channel that answers nothing takes no acknowledgements either: what is held would be lost with it, sooner or later. */
+  async #renewIfMute(lane: Lane): Promise<void> {
+    const { connection } = this.#parts
+    try {
+      await within(connection.clock, muteAfterMs, { what: 'consume anew', work: this.#adjusting ?? Promise.resolve() })
+    } catch (error) {
+      if (this.#lane === lane) connection.renew(coerceError(error))
+    }
   }
 
   #extendLong(): void {

@@ -126,6 +126,17 @@ describe('the projection', () => {
     expect(projection.term).toBe(0)
   })
 
+  it.each([
+    { why: 'what it missed is gone', isResumed: false, offset: 60 },
+    { why: 'it was away, and the stream lost its end meanwhile', isResumed: true, offset: 6 },
+  ])('takes a term whose start it did not read: $why', ({ isResumed, offset }) => {
+    const projection = new Projection()
+    projection.apply(5, { kind: 'term', token: 'a' })
+    if (isResumed) projection.resume()
+    expect(projection.apply(offset, batch(50, entry(state('a', 'STARTED'))))).toHaveLength(1)
+    expect(projection.apply(offset + 1, batch(5, entry(state('b', 'STARTED'))))).toEqual([])
+  })
+
   it('never goes back, whatever the stream says', () => {
     const names = ['PENDING', 'STARTED', 'PROGRESS', 'CUSTOM', 'RETRY', 'SUCCESS', 'FAILURE']
     const entries = fc.record({

@@ -52,7 +52,7 @@ export class Projection {
   readonly #places = new Map<string, number>()
   #bytes = 0
   #term = -1
-  /** The start of it was read here, so that no batch of another one counts. */
+  /** The start of it was read here, and everything since: no batch of another one counts. */
   #isTermKnown = false
   /** The offset of the last message read; -1: none. */
   #position = -1
@@ -86,7 +86,7 @@ export class Projection {
    * @returns the states that are news, in order: what watches are told.
    */
   apply(offset: number, message: StreamMessage): readonly StoredState[] {
-    this.#position = offset
+    this.#moveTo(offset)
     if (message.kind === 'term') {
       this.#beginTerm(offset)
       this.#isTermKnown = true
@@ -102,6 +102,11 @@ export class Projection {
    */
   #isOfAnotherRelay({ term }: Batch): boolean {
     return this.#isTermKnown ? term !== this.#term : term < this.#term
+  }
+
+  #moveTo(offset: number): void {
+    if (offset !== this.#position + 1) this.resume()
+    this.#position = offset
   }
 
   #beginTerm(term: number): void {
@@ -120,14 +125,19 @@ export class Projection {
 
   /** A message that is none of ours. */
   skip(offset: number): void {
-    this.#position = offset
+    this.#moveTo(offset)
+  }
+
+  /** It is read on after a break: what came meanwhile may be gone, and with it the start of a term. */
+  resume(): void {
+    this.#isTermKnown = false
   }
 
   /** The stream is another one, which begins anew; what was known stays true. */
   restart(): void {
     this.#position = -1
     this.#beginTerm(-1)
-    this.#isTermKnown = false
+    this.resume()
     this.#places.clear()
   }
 

@@ -119,6 +119,7 @@ export class RpcResults implements ResultStore {
       connection: reading,
       queues,
       onMessage: (offset, body) => this.#onStream(offset, body),
+      onResume: () => this.#projection.resume(),
       onRestart: () => {
         this.#projection.restart()
         this.#relay.onRestart()

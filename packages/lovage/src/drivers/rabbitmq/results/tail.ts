@@ -20,6 +20,8 @@ export interface TailParts {
   readonly queues: ResultQueues
   /** In order. */
   readonly onMessage: (offset: number, body: Buffer) => void
+  /** It is read on after a break. */
+  readonly onResume: () => void
   /** The stream was deleted, and another one is read from its beginning. */
   readonly onRestart: () => void
 }
@@ -146,6 +148,7 @@ export class Tail {
     })
     this.#channel = channel
     this.#unacked = 0
+    this.#parts.onResume()
     await channel.prefetch(prefetch)
     const wanted = this.#next
     await channel.consume(
