@@ -48,7 +48,7 @@ export interface LovageOptions {
   readonly defaultQueue?: string | undefined
   /** Files with tasks, loaded by workers only: `[() => import('./tasks/images.ts')]`. */
   readonly include?: readonly (() => Promise<unknown>)[] | undefined
-  /** The queues a worker takes. @default the default queue and those that tasks and routes name */
+  /** The queues a worker takes. @default the default queue and those that the worker's tasks are sent to */
   readonly queues?: readonly string[] | undefined
   /** How long a task belongs to a worker that shows no life. @default 30000 */
   readonly leaseMs?: number | undefined

@@ -12,7 +12,7 @@ export interface SettingValues {
   readonly brokerUrl: string
   readonly resultBackend: string
   readonly defaultQueue: string
-  /** Queues a worker takes; empty: the default queue and those the tasks and routes name. */
+  /** Queues a worker takes; empty: the default queue and those its tasks are sent to. */
   readonly queues: readonly string[]
   readonly leaseMs: number
   readonly resultExpiresMs: number

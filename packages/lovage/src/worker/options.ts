@@ -20,7 +20,7 @@ export interface AppSource {
 }
 
 export interface WorkerOptions {
-  /** @default the app's default queue, `celery`, and those that its tasks and routes name */
+  /** @default the app's default queue, `celery`, and those that its own tasks are sent to */
   readonly queues?: readonly string[] | undefined
   /** How many tasks run at once. @default the number of cores */
   readonly concurrency?: number | undefined
@@ -100,7 +100,7 @@ function givenQueues(queues: readonly string[]): readonly string[] | undefined {
   )
 }
 
-/** The default queue, and those that the tasks implemented here and the routes name. */
+/** The default queue, and those that the tasks implemented here are sent to. */
 export function queuesOfTasks(app: AppInternals): readonly string[] {
   const own = [...app.tasks.values()].filter(({ handler }) => handler !== undefined)
   const queues = own.map(({ name, options }) => options.queue ?? app.queueOf(name))
