@@ -41,5 +41,5 @@ async function run({ fault, only }) {
   const args = [vitest, 'run', '--project', 'faults']
   if (fault !== undefined) args.push('-t', `faults? (\\d+, )*${fault}\\b`)
   else if (only !== undefined) args.push('-t', only.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`))
-  return await runNode(args, { ...process.env, LOVAGE_LONG: '1', LOVAGE_MUST_TEST: '1' })
+  return await runNode(args, { ...process.env, LONG_TESTS: '1', MUST_TEST: '1' })
 }

@@ -58,7 +58,7 @@ for (let round = 0; round === 0 || Date.now() < endsAt; round++) {
     FUZZ_SEED: String(seed),
     FUZZ_MS: String(Math.max(200, Math.min(roundMs, (endsAt - Date.now()) / 20))),
     FUZZ_KEEP: '1',
-    LOVAGE_MUST_TEST: '1',
+    MUST_TEST: '1',
   })
   if (code !== 0) process.exit(code)
 }

@@ -9,7 +9,7 @@ interface Counts {
 /**
  * Makes the last line of a run `N passed, N failed` or `N passed, N failed, N skipped`, plain and
  * alone, so that anything can read it. Printed when the process ends, because other reporters and
- * Vitest itself still write after the run does. With `LOVAGE_MUST_TEST=1` a run in which no test was
+ * Vitest itself still write after the run does. With `MUST_TEST=1` a run in which no test was
  * run at all, as after a slip in a filter, exits with 1.
  */
 export default function countsReporter(): Reporter {
@@ -17,7 +17,7 @@ export default function countsReporter(): Reporter {
     onTestRunEnd(modules, unhandledErrors) {
       const counts = countTests(modules)
       counts.failed += unhandledErrors.length
-      const isVoid = process.env['LOVAGE_MUST_TEST'] === '1' && counts.passed + counts.failed === 0
+      const isVoid = process.env['MUST_TEST'] === '1' && counts.passed + counts.failed === 0
       process.once('exit', () => {
         if (isVoid) process.exitCode = 1
         process.stdout.write(`${isVoid ? 'No test was run: that proves nothing.\n' : ''}${describeCounts(counts)}\n`)

@@ -35,7 +35,7 @@ describe('the last line of a test run', () => {
       '-t',
       'such a test is nowhere',
     ]
-    const env = { ...process.env, LOVAGE_MUST_TEST: '1' }
+    const env = { ...process.env, MUST_TEST: '1' }
     const { status, stdout } = spawnSync(process.execPath, args, { cwd: root, env, encoding: 'utf8' })
     expect(stdout).toContain('No test was run: that proves nothing.')
     expect(status).toBe(1)

@@ -77,7 +77,7 @@ function stored(): { readonly states: Record<string, string>; readonly waiting: 
 }
 
 /**
- * Runs it with the 1st, the 2nd, … call failing, until there are none left to fail; without LOVAGE_LONG with one of
+ * Runs it with the 1st, the 2nd, … call failing, until there are none left to fail; without LONG_TESTS with one of
  * `every` of them. `isNew`: the file is made by the workload, too.
  */
 async function withEach(

@@ -57,7 +57,9 @@ describe.skipIf(!hasRabbit)('rpc:// results at their bounds', { timeout: 60_000 
     expect((await late.get('task-16')).kind).toBe('unknown')
     expect(await late.get('task-3')).toEqual({
       kind: 'unknown',
-      reason: expect.stringMatching(/^task-3: no state of it is among the last 10 tasks/),
+      reason: expect.stringMatching(
+        /^task-3: no state of it is among the last 10 tasks that the rpc:\/\/ results of the app "[^"]+" hold$/,
+      ),
     })
   })
 

@@ -6,7 +6,7 @@ import { shrink } from './shrink.ts'
 import type { History } from './simulator.ts'
 import { tally } from './tally.ts'
 
-const isLong = process.env['LOVAGE_LONG'] === '1'
+const isLong = process.env['LONG_TESTS'] === '1'
 const count = isLong ? 20_000 : 600
 const seeds = (length: number, first = 0): number[] => Array.from({ length }, (_, index) => first + index)
 

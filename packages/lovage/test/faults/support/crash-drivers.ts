@@ -28,7 +28,7 @@ interface DriverEntry {
   readonly name: string
   /**
    * What of its cells a short run plays: all of them, those of a kill, or those of points that no driver before it has.
-   * A long run (LOVAGE_LONG=1) plays them all.
+   * A long run (LONG_TESTS=1) plays them all.
    */
   readonly inShort: 'all' | 'kill' | 'own'
   /** Why it cannot be tried on this machine. */

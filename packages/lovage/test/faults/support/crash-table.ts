@@ -129,8 +129,8 @@ export interface Cell<P extends Point> {
 export function whyNot({ driver, point, action }: Cell<Point>): string | undefined {
   const missing = driver.absence ?? point.missing?.(driver.facts)
   if (missing !== undefined || isLong || driver.inShort === 'all') return missing
-  if (driver.inShort === 'kill') return action === 'kill' ? undefined : 'LOVAGE_LONG=1 plays it'
+  if (driver.inShort === 'kill') return action === 'kill' ? undefined : 'LONG_TESTS=1 plays it'
   const before = crashDrivers.slice(0, crashDrivers.indexOf(driver))
   const isKnown = before.some(({ facts }) => point.missing?.(facts) === undefined)
-  return isKnown ? 'LOVAGE_LONG=1 plays it; another driver has the point' : undefined
+  return isKnown ? 'LONG_TESTS=1 plays it; another driver has the point' : undefined
 }

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Long runs, for a person at an otherwise idle machine: the same assertions, more of everything. */
-export const isLong: boolean = process.env['LOVAGE_LONG'] === '1'
+export const isLong: boolean = process.env['LONG_TESTS'] === '1'
 
 /**
  * Looks until there is something, and gives it.

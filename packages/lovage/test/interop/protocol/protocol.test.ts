@@ -12,7 +12,7 @@ const found = findPythonCelery()
 if (found.length === 0) {
   console.warn(
     '\n*** No Python with Celery found: what Python makes of our messages is NOT tested. ***\n' +
-      '*** Install one (pip install celery) and name its python in LOVAGE_TEST_PYTHON. ***\n',
+      '*** Install one (pip install celery) and name its python in TEST_PYTHON. ***\n',
   )
 }
 

@@ -8,7 +8,7 @@ export interface PythonCelery {
 }
 
 /**
- * One of each version that is found: those named in LOVAGE_TEST_PYTHON (several, separated by `:`), else the system's,
+ * One of each version that is found: those named in TEST_PYTHON (several, separated by `:`), else the system's,
  * the one on the path, and the one that `node scripts/celery.js` installs. CI installs what is missing: Debian's, and the newest.
  * @throws {Error} CI has none, and it could not be installed.
  */
@@ -52,7 +52,7 @@ function pathOf(file: string): string {
 
 function search(): PythonCelery[] {
   const own = pathOf('node_modules/.cache/lovage-celery/bin/python')
-  const candidates = process.env['LOVAGE_TEST_PYTHON']?.split(':') ?? [own, 'python3', '/usr/bin/python3']
+  const candidates = process.env['TEST_PYTHON']?.split(':') ?? [own, 'python3', '/usr/bin/python3']
   const found = candidates.flatMap(python => {
     const version = versionOf(python)
     return version === undefined ? [] : [{ python, version }]

@@ -77,6 +77,7 @@ export class RpcResults implements ResultStore {
   readonly capabilities: ResultCapabilities = rpcResultCapabilities
   /** Where workers are told to send what becomes of our tasks. */
   readonly replyTo: string
+  readonly #app: string
   readonly #session: RabbitSession
   readonly #reading: RabbitConnection
   readonly #queues: ResultQueues
@@ -103,6 +104,7 @@ export class RpcResults implements ResultStore {
   /** @throws {ConfigurationError} the app's name is too long. */
   constructor(session: RabbitSession, options: RpcOptions) {
     const queues = resultQueues(options.app)
+    this.#app = options.app
     this.#session = session
     this.#queues = queues
     this.replyTo = queues.inbox
@@ -345,7 +347,7 @@ export class RpcResults implements ResultStore {
   }
 
   #whyUnknown(): string {
-    return `no state of it is among the last ${this.#projection.size} tasks that rpc:// results hold`
+    return `no state of it is among the last ${this.#projection.size} tasks that the rpc:// results of the app "${this.#app}" hold`
   }
 
   /** Unlike any other process's. */
