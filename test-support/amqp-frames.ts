@@ -98,8 +98,8 @@ export function isDelivery({ type, payload }: Frame): boolean {
 }
 
 /**
- * Consumers, one on each channel, that the broker forgets, and their clients do not know: a cancel is slipped in that the client never sent,
- * with the next bytes that it sends.
+ * Consumers, one on each channel, that the broker forgets, and their clients do not know: a cancel is slipped in that
+ * the client never sent, with the next bytes that it sends.
  */
 export class ForgottenConsumers {
   #isForgetting = false
